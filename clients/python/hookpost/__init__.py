@@ -1,0 +1,1 @@
+"""Hookpost for Python: the generated gRPC API lives in `hookpost.v1`."""
