@@ -1,0 +1,51 @@
+"""Runs a command's asynchronous part: the event loop, and what Ctrl-C means."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from hookpost_server.cli.output import say
+
+R = TypeVar("R")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) -> R:
+    """Runs `main(stop)`. The first SIGINT or SIGTERM sets `stop`; a second one exits at once.
+
+    Exiting at once loses nothing: what was acknowledged is on disk, and an embedded PostgreSQL notices by itself
+    that its parent is gone.
+    """
+
+    async def with_signals() -> R:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_signal(number: int) -> None:
+            if stop.is_set():
+                os._exit(128 + number)
+            say("Stopping… (once more to stop at once)")
+            stop.set()
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, on_signal, number)
+        try:
+            return await main(stop)
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(with_signals())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for this platform
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,1 @@
+"""The engine: claims deliveries, POSTs them, records what came of it."""

@@ -1,0 +1,184 @@
+"""The reference sender, on aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import yarl
+
+from ..domain import delivery
+from ..domain.addresses import AddressPolicy
+from ..domain.delivery import Outcome, Result
+from ..domain.request import Request
+from ..domain.retry import parse_retry_after
+from .egress import Exchange, connector, exchange, tls_context
+from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS
+
+_OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+
+
+class AiohttpSender:
+    """See `sender.Sender`."""
+
+    def __init__(self, policy: AddressPolicy, *, tls: ssl.SSLContext | None = None) -> None:
+        tls = tls or tls_context()
+        self._kept = _session(connector(policy, tls, keep=True))
+        self._fresh = _session(connector(policy, tls, keep=False))
+
+    async def close(self) -> None:
+        await self._kept.close()
+        await self._fresh.close()
+
+    async def send(self, request: Request) -> Outcome:
+        current = Exchange()
+        exchange.set(current)
+        deadline = asyncio.get_running_loop().time() + request.timeout
+        outcome = await self._exchange(self._kept, request, current, deadline)
+        if outcome.result is Result.CONNECTION_LOST and current.reused:
+            # The receiver had closed the idle connection: no byte of an answer came, and a fresh one will do.
+            current.reused = False
+            outcome = await self._exchange(self._fresh, request, current, deadline)
+        return outcome
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, request: Request, current: Exchange, deadline: float
+    ) -> Outcome:
+        response: aiohttp.ClientResponse | None = None
+        body = bytearray()
+        ended = False
+        failure: Outcome | None = None
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await session.post(
+                    yarl.URL(request.url, encoded=True),
+                    data=request.body,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    trace_request_ctx=current,
+                )
+                while len(body) < BODY_CAP:
+                    chunk = await response.content.read(BODY_CAP - len(body))
+                    if not chunk:
+                        ended = True
+                        break
+                    body += chunk
+                else:
+                    ended = response.content.at_eof()
+        except TimeoutError:
+            failure = Outcome(result=Result.TIMED_OUT, error=_timed_out(current, request.timeout))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _failed(error, current)
+        finally:
+            if response is not None and not ended:
+                response.close()
+        if response is None:
+            return failure or Outcome(result=Result.INTERNAL, error="no answer and no failure")
+        if not 100 <= response.status <= 599:
+            return Outcome(result=Result.INVALID_RESPONSE, error=f"status {response.status}")
+        # Once the status is here it decides, even if the body breaks off.
+        retry_after = response.headers.get("retry-after")
+        return delivery.answered(
+            response.status,
+            headers=_kept_headers(response),
+            body=bytes(body),
+            truncated=not ended,
+            retry_after=None if retry_after is None else parse_retry_after(retry_after, time.time()),
+        )
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        skip_auto_headers=_OWN_HEADERS,
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+        trace_configs=[_tracing()],
+        read_bufsize=BODY_CAP,
+    )
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Notes on the Exchange how far the request got."""
+    config = aiohttp.TraceConfig()
+
+    async def reused(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+        context.trace_request_ctx.reused = True
+        context.trace_request_ctx.connected = True
+
+    async def connected(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+        context.trace_request_ctx.connected = True
+
+    async def sent(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+        context.trace_request_ctx.sent = True
+
+    config.on_connection_reuseconn.append(reused)
+    config.on_connection_create_end.append(connected)
+    config.on_request_headers_sent.append(sent)
+    return config
+
+
+def _timed_out(current: Exchange, timeout: float) -> str:
+    if current.sent:
+        phase = "waiting for the answer"
+    elif current.connected:
+        phase = "sending the request"
+    else:
+        phase = "connecting"
+    return f"timed out after {timeout:g} s while {phase}"
+
+
+def _failed(error: Exception, current: Exchange) -> Outcome:
+    """The outcome that an exception stands for. Never names an address: the log is not a port scanner."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return Outcome(result=Result.DNS_FAILED, error="the host's name could not be resolved")
+        case aiohttp.ClientConnectorCertificateError():
+            return Outcome(result=Result.TLS_FAILED, error=_certificate(error.certificate_error))
+        case aiohttp.ClientConnectorError() if current.refused:
+            return Outcome(result=Result.ADDRESS_REFUSED, error="the address is not one that may be reached")
+        case aiohttp.ClientSSLError():
+            return Outcome(result=Result.TLS_FAILED, error=f"TLS: {_reason(error.os_error)}")
+        case aiohttp.ClientConnectorError():
+            return Outcome(result=Result.CONNECT_FAILED, error=_reason(error.os_error))
+        case aiohttp.ServerDisconnectedError() if isinstance(error.message, str) or error.message is None:
+            return Outcome(result=Result.CONNECTION_LOST, error="the connection was closed before an answer came")
+        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return Outcome(result=Result.INVALID_RESPONSE, error="the answer is not HTTP")
+        case aiohttp.ClientOSError() | ConnectionError():
+            return Outcome(result=Result.CONNECTION_LOST, error=_reason(error))
+        case ssl.SSLError():
+            return Outcome(result=Result.TLS_FAILED, error=f"TLS: {_reason(error)}")
+        case _:
+            return Outcome(result=Result.INTERNAL, error=f"the request could not be made ({type(error).__name__})")
+
+
+def _certificate(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    return "certificate: not valid for this host"
+
+
+def _reason(error: OSError) -> str:
+    """The operating system's word for it, without addresses."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "handshake failed").replace("_", " ").lower()
+    text = error.strerror if error.errno else ""
+    known = text and "[" not in text and not any(character.isdigit() for character in text)
+    return text.lower() if text and known else "the connection could not be made or broke"
+
+
+def _kept_headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
+    kept, size = [], 0
+    for name, value in response.raw_headers[:MAX_HEADERS]:
+        size += len(name) + len(value)
+        if size > HEADER_CAP:
+            break
+        kept.append((name.decode("utf-8", "replace").lower(), value.decode("utf-8", "replace").replace("\0", "�")))
+    return tuple(kept)

@@ -1,0 +1,80 @@
+"""How connections leave: the address check, names and TLS."""
+
+from __future__ import annotations
+
+import contextvars
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp.helpers import sentinel
+
+from ..domain import addresses
+from ..domain.addresses import AddressPolicy
+
+DNS_TIMEOUT, DNS_TRIES = 2.0, 2  # seconds for one question, and how often it is asked
+KEEP_IDLE = 60.0  # seconds that an idle connection is kept; one that its receiver closed meanwhile is replaced
+DNS_TTL = 10  # seconds for which an answer is used again
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What the connector learns about one exchange and its exceptions do not tell."""
+
+    reused: bool = False  # the connection was open before
+    connected: bool = False
+    sent: bool = False  # the request's headers went out
+    refused: bool = False  # an address was refused
+
+
+exchange: contextvars.ContextVar[Exchange] = contextvars.ContextVar("exchange")
+
+
+def socket_factory(policy: AddressPolicy) -> Callable[[Any], socket.socket]:
+    """Makes sockets for permitted addresses only.
+
+    Called for every address, literal or resolved, right before the connection to that same address is made: no
+    spelling of a URL and no second DNS answer gets around it. What can't be parsed is refused.
+    """
+
+    def make(info: Any) -> socket.socket:
+        family, kind, protocol, _, address = info
+        try:
+            permitted = policy.permits(addresses.parse(address[0]))
+        except ValueError:
+            permitted = False
+        if not permitted:
+            if current := exchange.get(None):
+                current.refused = True
+            raise OSError(errno.EACCES, "address refused")
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return made
+
+    return make
+
+
+def tls_context() -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and host name verified; no key log, whatever the environment says."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_default_certs()
+    return context
+
+
+def connector(policy: AddressPolicy, tls: ssl.SSLContext, *, keep: bool) -> aiohttp.TCPConnector:
+    """Unlimited, because the dispatcher has the limits; `keep` keeps connections for reuse."""
+    return aiohttp.TCPConnector(
+        limit=0,
+        ssl=tls,
+        # Asks name servers itself: the system's resolver would need a thread for each name that does not answer.
+        resolver=aiohttp.AsyncResolver(timeout=DNS_TIMEOUT, tries=DNS_TRIES),
+        ttl_dns_cache=DNS_TTL,
+        socket_factory=socket_factory(policy),
+        force_close=not keep,
+        keepalive_timeout=KEEP_IDLE if keep else sentinel,
+    )

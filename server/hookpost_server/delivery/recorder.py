@@ -1,0 +1,107 @@
+"""Writes outcomes in batches: whatever has gathered while the statement before was under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import asyncpg
+import structlog
+
+from ..domain import errors, ids
+from ..domain.delivery import Record
+from ..store.deliveries import Deliveries
+from ..store.webhooks import Webhooks
+
+MAX_BATCH = 500  # outcomes in one statement
+MAX_WAITING = 10_000  # outcomes not yet written, beyond which no attempt starts
+RETRY_DELAYS = (0.1, 0.5, 1.0, 2.0)  # seconds between tries while the database is away; the last one repeats
+
+log = structlog.get_logger()
+
+
+class Recorder:
+    """Keeps outcomes until they are written; what follows from them (a retry's time, a suspension) is its word too."""
+
+    def __init__(
+        self, deliveries: Deliveries, webhooks: Webhooks, *, recorded: Callable[[Sequence[Record]], None]
+    ) -> None:
+        """`recorded` is told what was written, e.g. to wake for retries."""
+        self._deliveries = deliveries
+        self._webhooks = webhooks
+        self._recorded = recorded
+        self._waiting: list[Record] = []
+        self._arrived = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def full(self) -> bool:
+        """Whether starting another attempt would outrun the database."""
+        return len(self._waiting) >= MAX_WAITING
+
+    def add(self, record: Record) -> None:
+        """Takes an outcome; returns at once."""
+        self._waiting.append(record)
+        self._arrived.set()
+
+    def stop(self) -> None:
+        """Lets `run` return once everything is written."""
+        self._stopping = True
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Writes until `stop` was called and nothing is left."""
+        failures = 0
+        while self._waiting or not self._stopping:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                batch = self._waiting[:MAX_BATCH]
+                try:
+                    await self._write(batch)
+                except errors.DatabaseUnavailable as error:
+                    log.warning("recorder.waiting", error=error.message, outcomes=len(self._waiting))
+                    await asyncio.sleep(RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)])
+                    failures += 1
+                    continue
+                failures = 0
+                del self._waiting[: len(batch)]
+
+    async def _write(self, batch: Sequence[Record]) -> None:
+        try:
+            taken = await self._deliveries.record(batch)
+        except asyncpg.PostgresError as error:
+            if len(batch) > 1:  # one of them is at fault; the others shall not suffer
+                for record in batch:
+                    await self._write([record])
+                return
+            log.error("recorder.refused", delivery=ids.text(ids.DELIVERY, batch[0].claim.id), error=str(error))
+            return
+        written = [record for record in batch if record.claim.id in taken]
+        for record in batch:
+            _log(record, superseded=record.claim.id not in taken)
+        for tenant_id, webhook_id, reason in {
+            (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in written if r.conclusion.suspend
+        }:
+            await self._webhooks.suspend(tenant_id, webhook_id, reason)
+            log.warning("webhook.suspended", webhook=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
+        self._recorded(written)
+
+
+def _log(record: Record, *, superseded: bool) -> None:
+    """The one line about an attempt; a superseded one came too late and changed nothing."""
+    claim, outcome = record.claim, record.outcome
+    log.info(
+        "delivery.superseded" if superseded else "delivery.attempted",
+        delivery=ids.text(ids.DELIVERY, claim.id),
+        event=ids.text(ids.EVENT, claim.event.id),
+        type=claim.event.type,
+        webhook=ids.text(ids.WEBHOOK, claim.webhook_id),
+        attempt=claim.attempt,
+        outcome=outcome.result.name.lower(),
+        status=outcome.status,
+        latency_ms=round(record.latency * 1000, 1),
+        state=record.conclusion.state.name.lower(),
+        **({} if record.conclusion.delay is None else {"retry_in": round(record.conclusion.delay, 1)}),
+        **({"error": outcome.error} if outcome.error else {}),
+    )

@@ -1,0 +1,29 @@
+"""What the engine asks of an HTTP client, and nothing more."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..domain.delivery import Outcome
+from ..domain.request import Request
+
+BODY_CAP = 64 * 1024  # bytes of an answer's body that are read
+HEADER_CAP = 16 * 1024  # bytes of an answer's headers that are kept
+MAX_HEADERS = 64  # of an answer's headers that are kept
+
+
+class Sender(Protocol):
+    """POSTs a request as it is and answers with a value, whatever the receiver does.
+
+    The timeout bounds the whole exchange, names and TLS included. Redirects are not followed, cookies not kept, bodies
+    not decompressed, proxies of the environment not used; addresses are checked where the socket is made. Only bugs
+    raise.
+    """
+
+    async def send(self, request: Request) -> Outcome:
+        """One exchange."""
+        ...
+
+    async def close(self) -> None:
+        """Drops all connections."""
+        ...

@@ -1,0 +1,184 @@
+"""Everything that a caller can be told, as a tree. `rpc/errors.py` alone knows the gRPC codes.
+
+HookpostError
+├── InvalidFields             some fields of the request are wrong: all of them at once
+├── NotFound                  no such webhook, event, delivery …, or not this tenant's
+│   └── EventTypeUnknown      not in the catalogue; names the nearest
+├── EtagMismatch              changed since it was read
+├── AlreadyExists
+│   ├── IdempotencyKeyReused  the key came before with other content
+│   ├── RequestIdReused       the request id came before with other content
+│   └── NameTaken             an event type of this name exists
+├── EventTypeInUse            built in, or subscribed to
+├── BacklogFull               a bounded queue is full: try again
+├── LimitExceeded             over a fixed limit: trying again does not help
+├── Unavailable
+│   ├── DatabaseUnavailable   can't be reached, or is too busy
+│   └── ShuttingDown          another server will take the call
+└── NotSupported              this server can't do that
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class HookpostError(Exception):
+    """Base of all errors that a caller is told in full; the message is for people."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: Mapping[str, str] = metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One wrong field: its path as in the proto (`webhook.headers["x"]`) and what would be right."""
+
+    field: str
+    description: str
+
+
+class InvalidFields(HookpostError):
+    """Fields are wrong. Carries every violation, at most 50, so that one round of mending is enough."""
+
+    reason = "FIELD_INVALID"
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)[:50]
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations)[:1000])
+
+    @classmethod
+    def one(cls, field: str, description: str) -> InvalidFields:
+        return cls([Violation(field, description)])
+
+
+class NotFound(HookpostError):
+    """No such resource for this tenant. Another tenant's resource is not found in the same words."""
+
+    reason = "RESOURCE_NOT_FOUND"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f'no {kind} "{name[:80]}"')
+        self.kind = kind
+        self.name = name
+
+
+class EventTypeUnknown(NotFound):
+    """The event type is not in the catalogue."""
+
+    reason = "EVENT_TYPE_UNKNOWN"
+
+    def __init__(self, name: str, nearest: list[str]) -> None:
+        super().__init__("event type", name)
+        meant = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+        self.message = f'unknown event type "{name[:128]}"{meant} (ListEventTypes lists all, CreateEventType adds one)'
+        self.metadata = {"nearest": ",".join(nearest)}
+
+
+class EtagMismatch(HookpostError):
+    """The resource has changed since the caller read it."""
+
+    reason = "ETAG_MISMATCH"
+
+    def __init__(self, kind: str, etag: str) -> None:
+        super().__init__(f"the {kind} has changed since it was read; read it again and repeat the change", etag=etag)
+
+
+class AlreadyExists(HookpostError):
+    """Base of the errors for a second one where one is allowed."""
+
+
+class IdempotencyKeyReused(AlreadyExists):
+    """The key was used for another event."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self, key: str, event_id: str) -> None:
+        super().__init__(
+            f'idempotency key "{key}" came before with other content, for {event_id}',
+            idempotency_key=key,
+            event_id=event_id,
+        )
+
+
+class RequestIdReused(AlreadyExists):
+    """The request id was used for another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f'request id "{request_id}" came before with other content', request_id=request_id)
+
+
+class NameTaken(AlreadyExists):
+    """There is one of this name."""
+
+    reason = "NAME_TAKEN"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f'there is a {kind} "{name}" already')
+        self.kind = kind
+        self.name = name
+
+
+class EventTypeInUse(HookpostError):
+    """The event type can't be removed or changed so."""
+
+    reason = "EVENT_TYPE_IN_USE"
+
+
+class BacklogFull(HookpostError):
+    """A bounded queue is full."""
+
+    reason = "BACKLOG_FULL"
+
+    def __init__(self, what: str, retry_delay: float = 1.0) -> None:
+        super().__init__(f"{what}; try again in {retry_delay:g} s")
+        self.retry_delay = retry_delay  # seconds
+
+
+class LimitExceeded(HookpostError):
+    """Over a fixed limit."""
+
+    reason = "LIMIT_EXCEEDED"
+
+
+class Unavailable(HookpostError):
+    """Base of the errors that pass by themselves."""
+
+    retry_delay: float = 1.0  # seconds
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database can't be reached, or is too busy."""
+
+    reason = "DATABASE_UNAVAILABLE"
+
+    def __init__(self, cause: str = "the database can't be reached") -> None:
+        super().__init__(f"{cause}; an event without an idempotency key may or may not have been accepted")
+
+
+class ShuttingDown(Unavailable):
+    """The server is stopping."""
+
+    reason = "SHUTTING_DOWN"
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down; repeat the call")
+
+
+class NotSupported(HookpostError):
+    """This server can't do that."""
+
+    reason = "NOT_SUPPORTED"
+
+
+def not_yet(what: str) -> NotSupported:
+    """For a part of the API that this version does not have."""
+    return NotSupported(f"{what} is not available in this version of Hookpost")

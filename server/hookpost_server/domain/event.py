@@ -1,0 +1,68 @@
+"""Events and what may be said about them at the door: names, keys, times."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+MAX_TYPE = 128
+TYPE = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
+TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+MAX_IDEMPOTENCY_KEY = 255
+MAX_BATCH = 1000
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact that happened once, as stored."""
+
+    id: UUID
+    tenant_id: str
+    type: str
+    payload: bytes  # a JSON object, the producer's own bytes
+    occur_time: datetime
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""  # with a key: what "the same content" means for it
+
+
+def fingerprint(event_type: str, payload: bytes, occur_time: datetime | None) -> bytes:
+    """What "the same content" means for an idempotency key: type, payload bytes, and the time if one was given."""
+    given = "" if occur_time is None else occur_time.isoformat()
+    digest = hashlib.sha256(f"{event_type}\0{given}\0".encode())
+    digest.update(payload)
+    return digest.digest()
+
+
+def check_type(name: str) -> str | None:
+    """What is wrong with the name of an event type; None if nothing is."""
+    if len(name) > MAX_TYPE or not TYPE.fullmatch(name):
+        return f"must be 1 to {MAX_TYPE} characters: words of [A-Za-z0-9_] joined by full stops"
+    return None
+
+
+def check_tenant(tenant_id: str) -> str | None:
+    """What is wrong with a tenant id; None if nothing is."""
+    return None if TENANT.fullmatch(tenant_id) else "must be 1 to 64 characters of [A-Za-z0-9._-]"
+
+
+def check_idempotency_key(key: str) -> str | None:
+    """What is wrong with an idempotency key; None if nothing is."""
+    if len(key) > MAX_IDEMPOTENCY_KEY or not PRINTABLE.fullmatch(key):
+        return f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, no space at either end"
+    return None
+
+
+def patterns(event_type: str) -> list[str]:
+    """Every subscription that matches a type: `A.B.C` → `A.B.C`, `A.B.*`, `A.*`, `*`."""
+    words = event_type.split(".")
+    return [event_type, *(".".join(words[:n]) + ".*" for n in range(len(words) - 1, 0, -1)), "*"]
+
+
+def iso_milliseconds(moment: datetime) -> str:
+    """`2026-08-21T10:00:00.000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,75 @@
+"""Identities: UUIDv7 inside, TypeID text outside (`whk_`, `evt_`, `dlv_`, `key_` and 26 characters).
+
+The text form follows the TypeID specification 0.3: lower-case Crockford base32 of the UUID's 128 bits. Both forms
+sort by creation time. UUIDs are those of RFC 9562 §5.7, with 12 bits of sub-millisecond time in `rand_a`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import re
+from uuid import UUID
+
+WEBHOOK = "whk"
+EVENT = "evt"
+DELIVERY = "dlv"
+KEY = "key"
+
+_RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
+_ENCODE = bytes.maketrans(_RFC4648, _CROCKFORD)
+_DECODE = bytes.maketrans(_CROCKFORD, _RFC4648)
+_SUFFIX = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
+
+
+_TICKS = 4096  # to a millisecond, what `rand_a` can tell
+_last_tick = 0
+
+
+def new(seconds: float) -> UUID:
+    """A UUIDv7 for a moment, given as unix seconds. Within a process each is greater than the one before."""
+    global _last_tick
+    _last_tick = tick = max(int(seconds * 1000 * _TICKS), _last_tick + 1)
+    milliseconds, rest = divmod(tick, _TICKS)
+    return UUID(int=milliseconds << 80 | 7 << 76 | rest << 64 | 2 << 62 | random.getrandbits(62))
+
+
+def first_of(seconds: float) -> UUID:
+    """The smallest id of a moment (to the millisecond): the bound of a time range."""
+    return UUID(int=max(0, int(seconds * 1000)) << 80)
+
+
+def seconds_of(identity: UUID) -> float:
+    """The moment that an id carries, unix seconds to the millisecond."""
+    return (identity.int >> 80) / 1000
+
+
+def delivery(event: UUID, webhook: UUID) -> UUID:
+    """The id of the one delivery of an event to a webhook.
+
+    The event's first 80 bits, then 48 bits of a hash of both. So the primary key itself forbids a second entry, and
+    an event's deliveries lie side by side. `store/events.py` builds the same in SQL.
+    """
+    digest = hashlib.md5(f"{event}{webhook}".encode(), usedforsecurity=False).digest()
+    return UUID(bytes=event.bytes[:10] + digest[:6])
+
+
+def deliveries_of(event: UUID) -> tuple[UUID, UUID]:
+    """First and last possible id of an event's deliveries."""
+    head = event.bytes[:10]
+    return UUID(bytes=head + bytes(6)), UUID(bytes=head + b"\xff" * 6)
+
+
+def text(prefix: str, identity: UUID) -> str:
+    """`evt_01h455vb4pex5vsknk084sn02q`."""
+    return f"{prefix}_{base64.b32encode(bytes(4) + identity.bytes)[6:].translate(_ENCODE).decode()}"
+
+
+def parse(prefix: str, value: str) -> UUID:
+    """The UUID in a TypeID. Raises ValueError with a sentence for people."""
+    head, underscore, suffix = value.rpartition("_")
+    if head != prefix or not underscore or not _SUFFIX.fullmatch(suffix):
+        raise ValueError(f'must be "{prefix}_" and 26 characters, as answered by this server')
+    return UUID(bytes=base64.b32decode(b"AAAAAA" + suffix.encode().translate(_DECODE))[4:])

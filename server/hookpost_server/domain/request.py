@@ -1,0 +1,69 @@
+"""The request of one attempt: body, headers and signatures, from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from . import envelope, headers, ids, signing
+from .event import Event
+from .signing import SigningKey
+from .webhook import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST, ready to send. Nothing may be added but `host` and `content-length`."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timeout: float  # seconds for the whole exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Makes requests as this server is set up: its version and the name of the hex signature's header."""
+
+    user_agent: str
+    signature_header: str
+
+    def compose(
+        self,
+        event: Event,
+        webhook_id: UUID,
+        settings: Settings,
+        keys: Sequence[SigningKey],
+        *,
+        delivery_id: UUID,
+        attempt: int,
+        timestamp: int,
+    ) -> Request:
+        """`keys` are those in force, newest first; `timestamp` is this attempt's, unix seconds.
+
+        Raises ValueError when what is stored must not be sent: never unsigned, never a header that is not allowed.
+        """
+        if not keys:
+            raise ValueError("the webhook has no signing key in force")
+        if faults := headers.check(settings.headers, "headers", self.signature_header):
+            raise ValueError(f"stored {faults[0].field}: {faults[0].description}")
+        custom = {name.lower(): (name, value) for name, value in settings.headers.items()}
+        own = {
+            "content-type": ("content-type", envelope.CONTENT_TYPES[settings.payload_format]),
+            "user-agent": ("user-agent", self.user_agent),
+        }
+        body = envelope.body(settings.payload_format, event, webhook_id)
+        message_id = ids.text(ids.EVENT, event.id)
+        standard_keys = [signing.standard_key(key.secret) for key in keys]
+        signed = (
+            (self.signature_header, signing.hex_signature(keys[0].secret, body)),
+            ("webhook-id", message_id),
+            ("webhook-timestamp", str(timestamp)),
+            ("webhook-signature", signing.standard_signature(standard_keys, message_id, timestamp, body)),
+            ("hookpost-event", event.type),
+            ("hookpost-delivery", ids.text(ids.DELIVERY, delivery_id)),
+            ("hookpost-attempt", str(attempt)),
+            ("accept-encoding", "identity"),
+        )
+        return Request(settings.url, (*(own | custom).values(), *signed), body, settings.timeout)

@@ -1,0 +1,1 @@
+"""The gRPC edge: the only part of the server that knows `hookpost.v1`."""

@@ -1,0 +1,90 @@
+"""Domain errors as google.rpc.Status: the one place that knows gRPC's codes."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+import grpc
+import structlog
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from hookpost.v1 import error_reason_pb2, event_service_pb2
+
+from ..domain import errors
+from .context import Context
+
+DOMAIN = "hookpost.v1"
+MAX_MESSAGE = 1000  # characters; trailers have little room
+
+CODES: dict[type[errors.HookpostError], grpc.StatusCode] = {
+    errors.InvalidFields: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.EtagMismatch: grpc.StatusCode.ABORTED,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.EventTypeInUse: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.BacklogFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.NotSupported: grpc.StatusCode.UNIMPLEMENTED,
+}
+
+log = structlog.get_logger()
+
+
+def code_of(error: errors.HookpostError) -> grpc.StatusCode:
+    """By the nearest ancestor that has a code."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
+
+
+def internal(error: BaseException) -> errors.HookpostError:
+    """What a caller is told of a bug: a number to look for in the log, and nothing else."""
+    incident = secrets.token_hex(8)
+    log.error("rpc.fault", incident=incident, exc_info=error)
+    return errors.HookpostError(f"internal error; the server's log has it as incident {incident}", incident=incident)
+
+
+def to_status(error: errors.HookpostError) -> status_pb2.Status:
+    """The status with all its details."""
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata))]
+    match error:
+        case errors.InvalidFields():
+            bad = error_details_pb2.BadRequest()
+            for violation in error.violations:
+                bad.field_violations.add(field=violation.field, description=violation.description[:200])
+            details.append(bad)
+        case errors.NotFound() | errors.NameTaken():
+            details.append(
+                error_details_pb2.ResourceInfo(
+                    resource_type=error.kind, resource_name=error.name[:128], description=error.message[:200]
+                )
+            )
+        case errors.BacklogFull() | errors.Unavailable():
+            retry = duration_pb2.Duration()
+            retry.FromTimedelta(timedelta(seconds=error.retry_delay))
+            details.append(error_details_pb2.RetryInfo(retry_delay=retry))
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    return status_pb2.Status(code=code_of(error).value[0], message=error.message[:MAX_MESSAGE], details=packed)
+
+
+async def abort(context: Context, error: errors.HookpostError) -> None:
+    """Ends the call with the error. Always raises."""
+    status = rpc_status.to_status(to_status(error))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def to_stream_error(error: errors.HookpostError) -> event_service_pb2.EmitEventError:
+    """The same error as one result within a stream."""
+    answer = event_service_pb2.EmitEventError(
+        code=code_of(error).value[0],
+        message=error.message[:MAX_MESSAGE],
+        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
+    )
+    if isinstance(error, errors.BacklogFull | errors.Unavailable):
+        answer.retry_delay.FromTimedelta(timedelta(seconds=error.retry_delay))
+    return answer

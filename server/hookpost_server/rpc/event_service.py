@@ -1,0 +1,210 @@
+"""hookpost.v1.EventService: the door for events."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from hookpost.v1 import event_service_pb2, event_service_pb2_grpc
+
+from ..domain import errors, event, ids
+from ..domain.event import Event
+from ..store.deliveries import Deliveries, Filter
+from ..store.events import Emitted, Events
+from ..store.group_commit import GroupCommit
+from . import convert, fields, paging
+from . import errors as rpc_errors
+from .context import Context
+from .intake import Intake
+from .times import from_timestamp, timestamp_of
+
+MAX_UNANSWERED = 2000  # events of one stream; beyond it the stream is not read
+MAX_PAGE_BYTES = 2 * 1024 * 1024  # of payloads in one page of events
+LAST = UUID(int=2**128 - 1)
+FIRST = UUID(int=0)
+
+
+class EventService(event_service_pb2_grpc.EventServiceServicer):
+    """The comments in event_service.proto say what each call promises."""
+
+    def __init__(self, intake: Intake, group_commit: GroupCommit, events: Events, deliveries: Deliveries) -> None:
+        self._intake = intake
+        self._group_commit = group_commit
+        self._events = events
+        self._deliveries = deliveries
+
+    async def EmitEvent(
+        self, request: event_service_pb2.EmitEventRequest, context: Context
+    ) -> event_service_pb2.EmitEventResponse:
+        if request.dry_run:
+            raise errors.not_yet("dry_run")
+        if request.HasField("wait"):
+            raise errors.not_yet("wait")
+        accepted = await self._intake.event(request)
+        return _response(await self._group_commit.emit(accepted))
+
+    async def BatchEmitEvents(
+        self, request: event_service_pb2.BatchEmitEventsRequest, context: Context
+    ) -> event_service_pb2.BatchEmitEventsResponse:
+        tenant_id = fields.tenant(request)
+        if not 1 <= len(request.requests) <= event.MAX_BATCH:
+            raise errors.InvalidFields.one(
+                "requests", f"must have 1 to {event.MAX_BATCH} entries, has {len(request.requests)}"
+            )
+        accepted, faults = [], []
+        for index, each in enumerate(request.requests):
+            prefix = f"requests[{index}]."
+            faults += [errors.Violation(prefix + name, "is not for batches") for name in _not_for_many(each)]
+            try:
+                accepted.append(await self._intake.event(each, tenant_id=tenant_id, prefix=prefix))
+            except errors.InvalidFields as error:
+                faults += error.violations
+        if faults:
+            raise errors.InvalidFields(faults)
+        results = await self._group_commit.emit_all(accepted)
+        return event_service_pb2.BatchEmitEventsResponse(responses=[_response(result) for result in results])
+
+    async def StreamEmitEvents(
+        self, request_iterator: AsyncIterator[event_service_pb2.StreamEmitEventsRequest], context: Any
+    ) -> AsyncIterator[event_service_pb2.StreamEmitEventsResponse]:
+        stream = _Stream(self._intake, self._group_commit)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stream.read(request_iterator))
+            async for results in stream.results():
+                yield event_service_pb2.StreamEmitEventsResponse(results=results)
+
+    async def GetEvent(
+        self, request: event_service_pb2.GetEventRequest, context: Context
+    ) -> event_service_pb2.GetEventResponse:
+        tenant_id = fields.tenant(request)
+        event_id = fields.identity(ids.EVENT, request.event_id, "event_id")
+        found = await self._events.get(tenant_id, event_id)
+        filter = Filter(since=FIRST, before=LAST, event_id=event_id)
+        deliveries, _ = await self._deliveries.list(tenant_id, filter, limit=paging.MAX_SIZE)
+        return event_service_pb2.GetEventResponse(
+            event=convert.event(found), deliveries=[convert.delivery(each) for each in deliveries]
+        )
+
+    async def ListEvents(
+        self, request: event_service_pb2.ListEventsRequest, context: Context
+    ) -> event_service_pb2.ListEventsResponse:
+        tenant_id = fields.tenant(request)
+        if request.event_type and (fault := event.check_type(request.event_type)):
+            raise errors.InvalidFields.one("event_type", fault)
+        since, before = time_range(request, FIRST, "")
+        found, following = await self._events.list(
+            tenant_id,
+            since=since,
+            before=paging.id_position(request) or before,
+            event_type=request.event_type,
+            limit=paging.size(request),
+        )
+        page: list[Event] = []
+        size = 0
+        for each in found:
+            size += len(each.payload)
+            if page and size > MAX_PAGE_BYTES:
+                following = page[-1].id
+                break
+            page.append(each)
+        return event_service_pb2.ListEventsResponse(
+            events=[convert.event(each) for each in page],
+            next_page_token="" if following is None else paging.token(request, following.bytes),
+        )
+
+
+class _Stream:
+    """One StreamEmitEvents call: reads on while earlier events wait for their commit.
+
+    Results that arrive together, as those of one commit do, leave together.
+    """
+
+    def __init__(self, intake: Intake, group_commit: GroupCommit) -> None:
+        self._intake = intake
+        self._group_commit = group_commit
+        self._answers: list[event_service_pb2.StreamEmitEventsResult] = []
+        self._unanswered = 0
+        self._ended = False
+        self._answered = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+
+    async def read(self, requests: AsyncIterator[event_service_pb2.StreamEmitEventsRequest]) -> None:
+        """Submits each event; a refused one is answered and does not end the stream."""
+        async for request in requests:
+            await self._may_read.wait()
+            self._unanswered += 1
+            if self._unanswered >= MAX_UNANSWERED:
+                self._may_read.clear()
+            try:
+                if wrong := _not_for_many(request.event):
+                    raise errors.InvalidFields(errors.Violation(f"event.{n}", "is not for streams") for n in wrong)
+                accepted = await self._intake.event(request.event, prefix="event.")
+                done = self._group_commit.submit([accepted])
+            except errors.HookpostError as error:
+                self._refuse(request.sequence, error)
+            else:
+                done.add_done_callback(functools.partial(self._finish, request.sequence))
+        self._ended = True
+        self._answered.set()
+
+    async def results(self) -> AsyncIterator[list[event_service_pb2.StreamEmitEventsResult]]:
+        """What can be answered, as it comes, until every event has been."""
+        while self._answers or self._unanswered or not self._ended:
+            await self._answered.wait()
+            self._answered.clear()
+            answers, self._answers = self._answers, []
+            if answers:
+                self._unanswered -= len(answers)
+                if self._unanswered < MAX_UNANSWERED:
+                    self._may_read.set()
+                yield answers
+
+    def _finish(self, sequence: int, future: asyncio.Future[list[Any]]) -> None:
+        error = future.exception()
+        result = error if error is not None else future.result()[0]
+        if isinstance(result, Emitted):
+            self._answer(event_service_pb2.StreamEmitEventsResult(sequence=sequence, response=_response(result)))
+        elif isinstance(result, errors.HookpostError):
+            self._refuse(sequence, result)
+        else:
+            self._refuse(sequence, rpc_errors.internal(result))
+
+    def _refuse(self, sequence: int, error: errors.HookpostError) -> None:
+        self._answer(
+            event_service_pb2.StreamEmitEventsResult(sequence=sequence, error=rpc_errors.to_stream_error(error))
+        )
+
+    def _answer(self, result: event_service_pb2.StreamEmitEventsResult) -> None:
+        self._answers.append(result)
+        self._answered.set()
+
+
+def _not_for_many(request: event_service_pb2.EmitEventRequest) -> list[str]:
+    return [name for name, given in (("dry_run", request.dry_run), ("wait", request.HasField("wait"))) if given]
+
+
+def _response(result: Emitted) -> event_service_pb2.EmitEventResponse:
+    return event_service_pb2.EmitEventResponse(
+        event_id=ids.text(ids.EVENT, result.event_id),
+        create_time=timestamp_of(ids.seconds_of(result.event_id)),
+        duplicate=result.duplicate,
+        delivery_count=result.delivery_count,
+    )
+
+
+def time_range(request: Any, default_since: UUID, prefix: str) -> tuple[UUID, UUID]:
+    """`start_time` and `end_time` as bounds of ids. Raises InvalidFields."""
+    bounds = {"start_time": default_since, "end_time": LAST}
+    for name in bounds:
+        if request.HasField(name):
+            try:
+                bounds[name] = ids.first_of(from_timestamp(getattr(request, name)).timestamp())
+            except ValueError as error:
+                raise errors.InvalidFields.one(prefix + name, str(error)) from None
+    if bounds["start_time"] > bounds["end_time"]:
+        raise errors.InvalidFields.one(f"{prefix}end_time", "must not be before start_time")
+    return bounds["start_time"], bounds["end_time"]

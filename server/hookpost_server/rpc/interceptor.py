@@ -1,0 +1,124 @@
+"""Around every call: errors to status, one log line, and a count of what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+
+from ..domain import errors
+from . import errors as rpc_errors
+from .context import Context
+
+PREFIX = "/hookpost.v1."
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """Takes the place of a request whose bytes are no message; gRPC itself would answer UNKNOWN with the exception."""
+
+
+class Edge(grpc.aio.ServerInterceptor):
+    """Wraps each method once."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._in_flight = 0
+        self.idle = asyncio.Event()  # set while no call is under way
+        self.idle.set()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        method = handler_call_details.method
+        known = self._handlers.get(method)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
+        if handler is not None and method.startswith(PREFIX):
+            handler = self._handlers[method] = self._wrapped(method.removeprefix(PREFIX), handler)
+        return handler
+
+    def _started(self) -> float:
+        self._in_flight += 1
+        self.idle.clear()
+        return time.monotonic()
+
+    def _finished(self, method: str, code: str, started: float) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self.idle.set()
+        level = log.error if code == "INTERNAL" else log.debug if code == "OK" else log.info
+        level("rpc.finished", method=method, code=code, latency_ms=round((time.monotonic() - started) * 1000, 1))
+
+    def _wrapped(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        decode = _decoder(handler.request_deserializer)
+        encode = handler.response_serializer
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary), decode, encode)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), decode, encode)
+        return grpc.stream_stream_rpc_method_handler(self._stream(method, handler.stream_stream), decode, encode)
+
+    def _unary(self, method: str, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            started = self._started()
+            code = "CANCELLED"
+            try:
+                if isinstance(request, Undecodable):
+                    raise errors.InvalidFields.one("request", "is not a valid protobuf message of this method")
+                answer = await behaviour(request, context)
+                code = "OK"
+                return answer
+            except errors.HookpostError as error:
+                code = rpc_errors.code_of(error).name
+                await rpc_errors.abort(context, error)
+            except Exception as error:
+                code = "INTERNAL"
+                await rpc_errors.abort(context, rpc_errors.internal(error))
+            finally:
+                self._finished(method, code, started)
+
+        return call
+
+    def _stream(self, method: str, behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            started = self._started()
+            code = "CANCELLED"
+            try:
+                if isinstance(request, Undecodable):
+                    raise errors.InvalidFields.one("request", "is not a valid protobuf message of this method")
+                async for answer in behaviour(request, context):
+                    yield answer
+                code = "OK"
+            except errors.HookpostError as error:
+                code = rpc_errors.code_of(error).name
+                await rpc_errors.abort(context, error)
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except Exception as error:
+                code = "INTERNAL"
+                await rpc_errors.abort(context, rpc_errors.internal(error))
+            finally:
+                self._finished(method, code, started)
+
+        return call
+
+
+def _decoder(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def decode(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except Exception:  # whatever protobuf raises on bytes from outside
+            return Undecodable()
+
+    return decode

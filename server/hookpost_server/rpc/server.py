@@ -1,0 +1,117 @@
+"""The gRPC server: services, health, reflection, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from hookpost.v1 import (
+    api_key_service_pb2,
+    api_key_service_pb2_grpc,
+    delivery_service_pb2,
+    delivery_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    event_type_service_pb2,
+    event_type_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
+)
+
+from ..config import Address
+from .api_key_service import ApiKeyService
+from .delivery_service import DeliveryService
+from .event_service import EventService
+from .event_type_service import EventTypeService
+from .interceptor import Edge
+from .webhook_service import WebhookService
+
+MAX_REQUEST = 34 * 1024 * 1024  # bytes: a batch of 32 MiB and its frame
+OPTIONS = [
+    ("grpc.so_reuseport", 0),  # else a forgotten old process would silently take half of the calls
+    ("grpc.max_receive_message_length", MAX_REQUEST),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+]
+MAX_CONCURRENT_CALLS = 20_000
+V1_REFLECTION = "grpc.reflection.v1.ServerReflection"
+
+
+class RpcServer:
+    """Answers calls between `start` and `stop`."""
+
+    def __init__(
+        self,
+        webhooks: WebhookService,
+        events: EventService,
+        event_types: EventTypeService,
+        deliveries: DeliveryService,
+        api_keys: ApiKeyService,
+    ) -> None:
+        self._edge = Edge()
+        self._server = grpc.aio.server(
+            interceptors=[self._edge], options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
+        )
+        webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, self._server)
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(events, self._server)
+        event_type_service_pb2_grpc.add_EventTypeServiceServicer_to_server(event_types, self._server)
+        delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(deliveries, self._server)
+        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server(api_keys, self._server)
+        self._names = [
+            file.DESCRIPTOR.services_by_name[name].full_name
+            for file in (
+                webhook_service_pb2,
+                event_service_pb2,
+                event_type_service_pb2,
+                delivery_service_pb2,
+                api_key_service_pb2,
+            )
+            for name in file.DESCRIPTOR.services_by_name
+        ]
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        _add_reflection(self._server, [*self._names, health.SERVICE_NAME])
+
+    async def start(self, address: Address) -> Address:
+        """Listens; returns the address with its real port. Raises OSError when the address can't be had."""
+        try:
+            port = self._server.add_insecure_port(str(address))
+        except RuntimeError as error:
+            raise OSError(f"can't listen on {address}") from error
+        await self._server.start()
+        return Address(address.host, port)
+
+    async def set_serving(self, serving: bool) -> None:
+        """What grpc.health.v1 answers, for the server as a whole and for each service."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new calls, lets those under way end for `grace` seconds, then cancels them."""
+        await self._server.stop(grace)
+        # stop() may return while cancelled handlers still run their last lines.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._edge.idle.wait(), timeout=5)
+
+
+def _add_reflection(server: grpc.aio.Server, names: list[str]) -> None:
+    """Under both names: grpcio-reflection knows `v1alpha` only, and `v1` has the same messages on the wire."""
+    names = [*names, reflection.SERVICE_NAME, V1_REFLECTION]
+    reflection.enable_server_reflection(names, server)
+    servicer: Any = reflection.aio.ReflectionServicer(names)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(V1_REFLECTION, {"ServerReflectionInfo": handler}),)
+    )

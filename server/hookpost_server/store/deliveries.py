@@ -1,0 +1,356 @@
+"""The queue and the log, which are the same rows: claim, record, release; get and list."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ..domain import errors, ids
+from ..domain.delivery import Attempt, Claim, Delivery, Record, Result, State, Trigger
+from ..domain.event import Event
+from .database import Database
+
+TURNS = 50  # webhooks that one claim looks at
+Cursor = tuple[str, UUID]
+START: Cursor = ("", UUID(int=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows; all conditions hold. The id range stands for the time range."""
+
+    since: UUID
+    before: UUID
+    webhook_id: UUID | None = None
+    event_id: UUID | None = None
+    event_type: str = ""
+    states: Sequence[State] = ()
+    status_classes: Sequence[int] = ()
+    results: Sequence[Result] = ()
+
+
+class Deliveries:
+    """Verbs on deliveries."""
+
+    def __init__(self, database: Database, *, lease: float) -> None:
+        self._database = database
+        self._lease = lease  # seconds
+
+    # Fair turns: a loose index scan steps from webhook to webhook with waiting work, from a cursor on, and takes a few
+    # due rows of each. One with a million due rows costs the others one step. Rows of a deleted webhook come with
+    # version 0; those of a disabled one wait.
+    CLAIM = """
+        with recursive turn(tenant_id, webhook_id, number) as (
+            (select tenant_id, webhook_id, 1 from deliveries
+             where state = 1 and (tenant_id, webhook_id) > ($1, $2::uuid)
+             order by tenant_id, webhook_id limit 1)
+            union all
+            select next.tenant_id, next.webhook_id, turn.number + 1
+            from turn cross join lateral (
+                select d.tenant_id, d.webhook_id from deliveries d
+                where d.state = 1 and (d.tenant_id, d.webhook_id) > (turn.tenant_id, turn.webhook_id)
+                order by d.tenant_id, d.webhook_id limit 1) next
+            where turn.number < $3
+        ), served as (
+            select turn.tenant_id, turn.webhook_id, coalesce(w.version, 0) as version
+            from turn left join webhooks w on w.id = turn.webhook_id and w.tenant_id = turn.tenant_id
+            where coalesce(w.state, 1) = 1 and turn.webhook_id <> all($4::uuid[])
+        ), due as materialized (
+            select row.id, row.tenant_id, served.version
+            from served cross join lateral (
+                select d.id, d.tenant_id from deliveries d
+                where d.state = 1 and d.tenant_id = served.tenant_id and d.webhook_id = served.webhook_id
+                  and d.due_at <= now()
+                order by d.due_at limit $5 for update skip locked) row
+            limit $6
+        ), claimed as (
+            update deliveries d set due_at = now() + $7, claim_count = d.claim_count + 1
+            from due where d.id = due.id and d.tenant_id = due.tenant_id
+            returning d.id, d.tenant_id, d.webhook_id, d.event_id, d.attempt_count, d.claim_count, d.trigger,
+                due.version
+        )
+        select turn.tenant_id, turn.webhook_id, turn.number, c.id, c.event_id, c.attempt_count, c.claim_count,
+            c.trigger, c.version, e.type, e.payload, e.occur_time
+        from turn
+        left join claimed c on c.webhook_id = turn.webhook_id and c.tenant_id = turn.tenant_id
+        left join events e on e.id = c.event_id and e.tenant_id = c.tenant_id
+    """
+
+    async def claim(
+        self, cursor: Cursor, *, room: int, room_each: int, full: Sequence[UUID] = ()
+    ) -> tuple[list[Claim], Cursor]:
+        """Takes over up to `room` due deliveries, up to `room_each` of a webhook, none of those that are `full`.
+
+        Returns them and where the next claim goes on; START means that the round is complete.
+        """
+        deadline = time.monotonic() + self._lease
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(
+                self.CLAIM, *cursor, TURNS, full, room_each, room, timedelta(seconds=self._lease)
+            )
+        claims = []
+        turns: dict[int, Cursor] = {}
+        for row in rows:
+            turns[row["number"]] = (row["tenant_id"], row["webhook_id"])
+            if row["id"] is not None:
+                claims.append(_claim_from_row(row, deadline))
+        following = turns[TURNS] if len(turns) == TURNS and len(claims) < room else START
+        if len(claims) >= room and turns:
+            last = claims[-1]
+            following = (last.tenant_id, last.webhook_id)
+        return claims, following
+
+    # Fenced: a row that was claimed again since, or has ended, takes no outcome; then no attempt is written either.
+    # The attempt's number comes from the row, so that numbers have neither gaps nor repeats.
+    RECORD = """
+        with input as (
+            select * from unnest($1::uuid[], $2::text[], $3::int[], $4::smallint[], $5::interval[], $6::smallint[],
+                                 $7::smallint[], $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::bytea[],
+                                 $13::bytea[], $14::boolean[])
+                as i(id, tenant_id, claim_count, state, delay, result, status, start_time, latency, url, error,
+                     response_headers, response_body, truncated)
+        ), recorded as (
+            update deliveries d set state = i.state, attempt_count = d.attempt_count + 1,
+                due_at = case when i.state = 1 then now() + i.delay else d.due_at end,
+                finish_time = case when i.state = 1 then null else now() end,
+                last_result = i.result, last_status = i.status
+            from input i
+            where d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count and d.state = 1
+            returning d.id, d.tenant_id, d.webhook_id, d.attempt_count as number, d.trigger, d.state, i.start_time,
+                i.latency, i.result, i.status, i.truncated, i.url, i.error, i.response_headers, i.response_body
+        ), logged as (
+            insert into attempts (tenant_id, delivery_id, number, trigger, start_time, latency, result, status,
+                truncated, url, error, response_headers, response_body)
+            select tenant_id, id, number, trigger, start_time, latency, result, status, truncated, url, error,
+                response_headers, response_body
+            from recorded
+        ), counted as (
+            select tenant_id, webhook_id, count(*) filter (where state = 2)::int as succeeded,
+                count(*) filter (where state = 3)::int as failed, count(*)::int as attempts,
+                sum(latency)::bigint as latency_sum
+            from recorded group by tenant_id, webhook_id
+        ), by_minute as (
+            insert into health_minutes as h (tenant_id, webhook_id, minute, succeeded, failed, attempts, latency_sum)
+            select tenant_id, webhook_id, date_trunc('minute', now()), succeeded, failed, attempts, latency_sum
+            from counted order by tenant_id, webhook_id
+            on conflict (tenant_id, webhook_id, minute) do update set succeeded = h.succeeded + excluded.succeeded,
+                failed = h.failed + excluded.failed, attempts = h.attempts + excluded.attempts,
+                latency_sum = h.latency_sum + excluded.latency_sum
+        ), by_hour as (
+            insert into health_hours as h (tenant_id, webhook_id, hour, succeeded, failed, attempts, latency_sum)
+            select tenant_id, webhook_id, date_trunc('hour', now()), succeeded, failed, attempts, latency_sum
+            from counted order by tenant_id, webhook_id
+            on conflict (tenant_id, webhook_id, hour) do update set succeeded = h.succeeded + excluded.succeeded,
+                failed = h.failed + excluded.failed, attempts = h.attempts + excluded.attempts,
+                latency_sum = h.latency_sum + excluded.latency_sum
+        )
+        select id from recorded
+    """
+
+    async def record(self, records: Sequence[Record]) -> set[UUID]:
+        """Writes outcomes, attempts and health counters; returns the deliveries that took theirs.
+
+        The others were claimed by somebody else since: their outcomes change nothing.
+        """
+        records = sorted(records, key=lambda record: record.claim.id)
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(
+                self.RECORD,
+                [r.claim.id for r in records],
+                [r.claim.tenant_id for r in records],
+                [r.claim.claim_count for r in records],
+                [int(r.conclusion.state) for r in records],
+                [None if r.conclusion.delay is None else timedelta(seconds=r.conclusion.delay) for r in records],
+                [int(r.outcome.result) for r in records],
+                [r.outcome.status for r in records],
+                [r.start_time for r in records],
+                [int(r.latency * 1_000_000) for r in records],
+                [r.url for r in records],
+                [r.outcome.error for r in records],
+                [json.dumps(r.outcome.headers).encode() for r in records],
+                [r.outcome.body for r in records],
+                [r.outcome.truncated for r in records],
+            )
+        return {row["id"] for row in rows}
+
+    RELEASE = """
+        update deliveries d set due_at = now()
+        from unnest($1::uuid[], $2::text[], $3::int[]) as i(id, tenant_id, claim_count)
+        where d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count and d.state = 1
+    """
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Gives claims back before their time: due at once, for anyone."""
+        claims = sorted(claims, key=lambda claim: claim.id)
+        async with self._database.by_key() as connection:
+            await connection.execute(
+                self.RELEASE, [c.id for c in claims], [c.tenant_id for c in claims], [c.claim_count for c in claims]
+            )
+
+    CANCEL = """
+        update deliveries d set state = 4, finish_time = now()
+        from unnest($1::uuid[], $2::text[]) as i(id, tenant_id)
+        where d.id = i.id and d.tenant_id = i.tenant_id and d.state = 1
+    """
+
+    async def cancel(self, claims: Sequence[Claim]) -> None:
+        """Ends deliveries whose webhook is gone."""
+        claims = sorted(claims, key=lambda claim: claim.id)
+        async with self._database.by_key() as connection:
+            await connection.execute(self.CANCEL, [c.id for c in claims], [c.tenant_id for c in claims])
+
+    GET = "select * from deliveries where id = $1 and tenant_id = $2"
+    ATTEMPTS = "select * from attempts where delivery_id = $1 and tenant_id = $2 order by number"
+
+    async def get(self, tenant_id: str, delivery_id: UUID) -> Delivery:
+        """With its attempts. Raises NotFound."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(self.GET, delivery_id, tenant_id)
+            if row is None:
+                raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
+            attempts = await connection.fetch(self.ATTEMPTS, delivery_id, tenant_id)
+        return _from_row(row, [_attempt_from_row(attempt) for attempt in attempts])
+
+    _MATCHES = """
+        ($4 = '' or d.type = $4)
+        and ($5::smallint[] = '{}' or d.state = any($5::smallint[]))
+        and ($6::smallint[] = '{}' or d.last_status / 100 = any($6::smallint[]))
+        and ($7::smallint[] = '{}' or d.last_result = any($7::smallint[]))
+        order by d.id desc limit $8
+    """
+    OF_EVENT = f"""
+        select * from deliveries d
+        where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.event_id = $9
+          and ($10::uuid is null or d.webhook_id = $10) and {_MATCHES}
+    """  # noqa: S608
+    OF_WEBHOOK = f"""
+        select * from (
+            select * from deliveries where tenant_id = $1 and webhook_id = $9 and id >= $2 and id < $3
+            order by id desc limit $10) d
+        where {_MATCHES}
+    """  # noqa: S608
+    FAILED_OF_WEBHOOK = f"""
+        select * from (
+            select * from deliveries where tenant_id = $1 and webhook_id = $9 and id >= $2 and id < $3 and state = 3
+            order by id desc limit $10) d
+        where {_MATCHES}
+    """  # noqa: S608
+    # By way of the events, which have an index by tenant: a delivery's id begins like its event's.
+    OF_TENANT = f"""
+        select d.* from (
+            select id from events where tenant_id = $1 and id >= $2
+                and id <= (left($3::uuid::text, 24) || 'ffffffffffff')::uuid
+            order by id desc limit $9) e
+        cross join lateral (
+            select * from deliveries where tenant_id = $1 and event_id = e.id and id < $3
+              and id >= (left(e.id::text, 24) || '000000000000')::uuid
+              and id <= (left(e.id::text, 24) || 'ffffffffffff')::uuid
+            order by id desc) d
+        where {_MATCHES}
+    """  # noqa: S608
+    SCANNED_OF_WEBHOOK = """
+        select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
+        order by id desc offset $5 limit 1
+    """
+    SCANNED_OF_TENANT = """
+        select id from events where tenant_id = $1 and id >= $2 and id < $3 order by id desc offset $4 limit 1
+    """
+
+    async def list(
+        self, tenant_id: str, filter: Filter, *, limit: int, scan: int = 20_000
+    ) -> tuple[list[Delivery], UUID | None]:
+        """Newest event first, without attempts; and from where to go on, None at the end.
+
+        After `scan` rows that did not match, the page ends short rather than late.
+        """
+        common = [
+            tenant_id,
+            filter.since,
+            filter.before,
+            filter.event_type,
+            [int(state) for state in filter.states],
+            list(filter.status_classes),
+            [int(result) for result in filter.results],
+            limit + 1,
+        ]
+        async with self._database.connection() as connection:
+            bounds = (tenant_id, filter.since, filter.before)
+            scanned: tuple[Any, ...] | None
+            if filter.event_id is not None:
+                low, high = ids.deliveries_of(filter.event_id)
+                common[1] = max(filter.since, low)
+                common[2] = min(filter.before, UUID(int=high.int + 1))
+                rows = await connection.fetch(self.OF_EVENT, *common, filter.event_id, filter.webhook_id)
+                scanned = None
+            elif filter.webhook_id is not None:
+                only_failed = list(filter.states) == [State.FAILED]
+                query = self.FAILED_OF_WEBHOOK if only_failed else self.OF_WEBHOOK
+                rows = await connection.fetch(query, *common, filter.webhook_id, scan)
+                scanned = (self.SCANNED_OF_WEBHOOK, *bounds, filter.webhook_id, scan - 1)
+            else:
+                rows = await connection.fetch(self.OF_TENANT, *common, scan)
+                scanned = (self.SCANNED_OF_TENANT, *bounds, scan - 1)
+            page = [_from_row(row) for row in rows[:limit]]
+            if len(rows) > limit:
+                return page, page[-1].id
+            last = None if scanned is None else await connection.fetchval(*scanned)
+            return page, last if last is None or filter.webhook_id is not None else ids.deliveries_of(last)[0]
+
+
+def _claim_from_row(row: Mapping[str, Any], deadline: float) -> Claim:
+    event = Event(
+        id=row["event_id"],
+        tenant_id=row["tenant_id"],
+        type=row["type"],
+        payload=row["payload"],
+        occur_time=row["occur_time"],
+    )
+    return Claim(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        webhook_id=row["webhook_id"],
+        webhook_version=row["version"],
+        attempt=row["attempt_count"] + 1,
+        claim_count=row["claim_count"],
+        trigger=Trigger(row["trigger"]),
+        event=event,
+        deadline=deadline,
+    )
+
+
+def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=row["number"],
+        trigger=Trigger(row["trigger"]),
+        result=Result(row["result"]),
+        status=row["status"],
+        error=row["error"],
+        url=row["url"],
+        start_time=row["start_time"],
+        latency=row["latency"] / 1_000_000,
+        headers=tuple((name, value) for name, value in json.loads(row["response_headers"])),
+        body=row["response_body"],
+        truncated=row["truncated"],
+    )
+
+
+def _from_row(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        event_id=row["event_id"],
+        event_type=row["type"],
+        webhook_id=row["webhook_id"],
+        state=State(row["state"]),
+        attempt_count=row["attempt_count"],
+        last_result=None if row["last_result"] is None else Result(row["last_result"]),
+        last_status=row["last_status"],
+        due_time=row["due_at"],
+        finish_time=row["finish_time"],
+        attempts=tuple(attempts),
+    )

@@ -1,0 +1,181 @@
+"""The catalogue of event types, and what the hot path remembers of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from ..domain import errors, event_type
+from ..domain.catalogue import builtin
+from ..domain.event_type import EventType
+from .database import Database
+
+STALE_AFTER = 2.0  # seconds for which a server may still go by an older catalogue
+
+_COLUMNS = (
+    "name, group_name, description, json_schema, example, enforce_schema, deprecated, built_in, version, "
+    "create_time, update_time"
+)
+
+
+def _from_row(row: Mapping[str, Any]) -> EventType:
+    values = dict(row)
+    return EventType(group=values.pop("group_name"), **values)
+
+
+class EventTypes:
+    """Verbs on event types."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    SEED = """
+        insert into event_types as t (name, group_name, description, json_schema, example, built_in)
+        select *, true from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) i(name) order by name
+        on conflict (name) do update set group_name = excluded.group_name, description = excluded.description,
+            json_schema = excluded.json_schema, example = excluded.example, built_in = true, update_time = now()
+        where (t.group_name, t.description, t.json_schema, t.example, t.built_in)
+            is distinct from (excluded.group_name, excluded.description, excluded.json_schema, excluded.example, true)
+    """
+
+    async def seed(self) -> None:
+        """Brings the built-in types up to this release; an operator's choices on them stay."""
+        entries = builtin()
+        columns = [
+            [getattr(e, name) for e in entries] for name in ("name", "group", "description", "schema", "example")
+        ]
+        async with self._database.connection() as connection:
+            await connection.execute(self.SEED, *columns)
+
+    CREATE = f"""
+        insert into event_types (name, group_name, description, json_schema, example, enforce_schema, deprecated)
+        values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing returning {_COLUMNS}
+    """  # noqa: S608
+
+    async def create(self, given: EventType) -> EventType:
+        """Raises NameTaken."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                self.CREATE,
+                given.name,
+                given.group,
+                given.description,
+                given.json_schema,
+                given.example,
+                given.enforce_schema,
+                given.deprecated,
+            )
+        if row is None:
+            raise errors.NameTaken("event type", given.name)
+        return _from_row(row)
+
+    GET = f"select {_COLUMNS} from event_types where name = $1"  # noqa: S608
+
+    async def get(self, name: str) -> EventType:
+        """Raises NotFound."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self.GET, name)
+        if row is None:
+            raise errors.NotFound("event type", name)
+        return _from_row(row)
+
+    LIST = f"""
+        select {_COLUMNS} from event_types
+        where name > $1 and ($2 = '' or group_name = $2) order by name limit $3
+    """  # noqa: S608
+
+    async def list(self, *, after: str, group: str, limit: int) -> list[EventType]:
+        """By name, those after a name; `group` empty means all."""
+        async with self._database.connection() as connection:
+            return [_from_row(row) for row in await connection.fetch(self.LIST, after, group, limit)]
+
+    LOCK = f"select {_COLUMNS} from event_types where name = $1 for update"  # noqa: S608
+    UPDATE = f"""
+        update event_types set group_name = $2, description = $3, json_schema = $4, example = $5, enforce_schema = $6,
+            deprecated = $7, version = version + 1, update_time = now()
+        where name = $1 returning {_COLUMNS}
+    """  # noqa: S608
+
+    async def update(self, name: str, given: Mapping[str, Any], etag: str) -> EventType:
+        """Replaces the given fields. Raises NotFound, EtagMismatch, EventTypeInUse, InvalidFields."""
+        async with self._database.transaction() as connection:
+            before = await self._locked(connection, name, etag)
+            if before.built_in and (fixed := given.keys() - {"enforce_schema", "deprecated"}):
+                raise errors.EventTypeInUse(
+                    f'"{name}" is built in: only enforce_schema and deprecated can be changed, not {sorted(fixed)[0]}'
+                )
+            after = dataclasses.replace(before, **given)
+            event_type.check(after)
+            row = await connection.fetchrow(
+                self.UPDATE,
+                name,
+                after.group,
+                after.description,
+                after.json_schema,
+                after.example,
+                after.enforce_schema,
+                after.deprecated,
+            )
+        return _from_row(row)
+
+    SUBSCRIBED = "select count(*) from subscriptions where pattern = $1"
+    DELETE = "delete from event_types where name = $1"
+
+    async def delete(self, name: str, etag: str) -> None:
+        """Raises NotFound, EtagMismatch, EventTypeInUse."""
+        async with self._database.transaction() as connection:
+            if (await self._locked(connection, name, etag)).built_in:
+                raise errors.EventTypeInUse(f'"{name}" is built in and can\'t be deleted; mark it deprecated instead')
+            if count := await connection.fetchval(self.SUBSCRIBED, name):
+                raise errors.EventTypeInUse(f'{count} webhooks subscribe to "{name}"; change them first')
+            await connection.execute(self.DELETE, name)
+
+    async def _locked(self, connection: asyncpg.Connection, name: str, etag: str) -> EventType:
+        row = await connection.fetchrow(self.LOCK, name)
+        if row is None:
+            raise errors.NotFound("event type", name)
+        found = _from_row(row)
+        if etag and etag != found.etag:
+            raise errors.EtagMismatch("event type", found.etag)
+        return found
+
+    NAMES = "select name from event_types"
+
+    async def names(self) -> frozenset[str]:
+        """All names."""
+        async with self._database.connection() as connection:
+            return frozenset(row["name"] for row in await connection.fetch(self.NAMES))
+
+
+class KnownTypes:
+    """The names that the hot path goes by: at most STALE_AFTER old for what exists, exact for what does not."""
+
+    def __init__(self, store: EventTypes, *, open_names: bool) -> None:
+        self._store = store
+        self._open = open_names
+        self._names: frozenset[str] = frozenset()
+        self._read_at = float("-inf")  # monotonic
+
+    async def require(self, name: str) -> None:
+        """Raises EventTypeUnknown, naming the nearest. Asks the database before it says no."""
+        if self._open or (name in self._names and not self._stale):
+            return
+        await self.refresh()
+        if name not in self._names:
+            raise errors.EventTypeUnknown(name, event_type.nearest(name, self._names))
+
+    def __contains__(self, name: str) -> bool:
+        """As last read; call `refresh` first where it must be exact."""
+        return self._open or name in self._names
+
+    async def refresh(self) -> None:
+        self._names = await self._store.names()
+        self._read_at = time.monotonic()
+
+    @property
+    def _stale(self) -> bool:
+        return time.monotonic() - self._read_at > STALE_AFTER

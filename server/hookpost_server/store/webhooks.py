@@ -1,0 +1,318 @@
+"""Webhooks, their subscriptions and their signing keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from ..domain import envelope, errors, ids, retry
+from ..domain.signing import SigningKey
+from ..domain.webhook import Settings, State, Webhook
+from .database import Database
+
+CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statement, and by one delete
+
+_SETTINGS = (
+    "name, url, event_types, headers, retry_schedule, retry_delays, retry_jitter, timeout, payload_format, "
+    "max_in_flight, rate_limit, labels"
+)
+_COLUMNS = f"id, tenant_id, {_SETTINGS}, state, state_reason, version, create_time, update_time"
+
+
+def _values(settings: Settings) -> list[Any]:
+    """In the order of _SETTINGS."""
+    policy = settings.retry_policy
+    return [
+        settings.name,
+        settings.url,
+        list(settings.event_types),
+        json.dumps(dict(settings.headers)).encode(),
+        int(policy.schedule),
+        list(policy.delays),
+        policy.jitter,
+        settings.timeout,
+        int(settings.payload_format),
+        settings.max_in_flight,
+        settings.rate_limit,
+        json.dumps(dict(settings.labels)),
+    ]
+
+
+def _from_row(row: Mapping[str, Any], keys: Sequence[SigningKey] = ()) -> Webhook:
+    return Webhook(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        settings=Settings(
+            name=row["name"],
+            url=row["url"],
+            event_types=tuple(row["event_types"]),
+            headers=json.loads(row["headers"]),
+            retry_policy=retry.RetryPolicy(
+                retry.Schedule(row["retry_schedule"]), tuple(row["retry_delays"]), row["retry_jitter"]
+            ),
+            timeout=row["timeout"],
+            payload_format=envelope.Format(row["payload_format"]),
+            max_in_flight=row["max_in_flight"],
+            rate_limit=row["rate_limit"],
+            labels=json.loads(row["labels"]),
+        ),
+        state=State(row["state"]),
+        state_reason=row["state_reason"],
+        version=row["version"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        keys=tuple(keys),
+    )
+
+
+def _key_from_row(row: Mapping[str, Any]) -> SigningKey:
+    return SigningKey(
+        id=row["id"], secret=row["secret"].decode(), create_time=row["create_time"], expire_time=row["expire_time"]
+    )
+
+
+class Webhooks:
+    """Verbs on webhooks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    CREATE = f"""
+        insert into webhooks (id, tenant_id, {_SETTINGS}, state, request_id, request_digest)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $15, $16)
+        on conflict do nothing returning id
+    """  # noqa: S608
+    REPEATED = "select id, request_digest from webhooks where tenant_id = $1 and request_id = $2"
+    SUBSCRIBE = """
+        insert into subscriptions (tenant_id, pattern, webhook_id)
+        select $1, pattern, $2 from unnest($3::text[]) pattern order by pattern
+    """
+    # Holds a type that is being subscribed to against its deletion.
+    HOLD_TYPES = "select name from event_types where name = any($1::text[]) order by name for key share"
+    ADD_KEY = """
+        insert into signing_keys (tenant_id, webhook_id, id, secret, request_id) values ($1, $2, $3, $4, $5)
+    """
+
+    async def create(
+        self, tenant_id: str, settings: Settings, secret: str, *, request_id: str = "", digest: bytes = b""
+    ) -> Webhook:
+        """An active webhook with its key. A known request id answers the first webhook. Raises RequestIdReused."""
+        webhook_id = ids.new(self._database.now())
+        async with self._database.transaction() as connection:
+            await connection.fetch(self.HOLD_TYPES, list(settings.event_types))
+            made = await connection.fetchval(
+                self.CREATE, webhook_id, tenant_id, *_values(settings), request_id or None, digest or None
+            )
+            if made is None:
+                first = await connection.fetchrow(self.REPEATED, tenant_id, request_id)
+                if first is None or first["request_digest"] != digest:
+                    raise errors.RequestIdReused(request_id)
+                return await self._read(connection, tenant_id, first["id"])
+            await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
+            key_id = ids.new(self._database.now())
+            await connection.execute(self.ADD_KEY, tenant_id, webhook_id, key_id, secret.encode(), None)
+            return await self._read(connection, tenant_id, webhook_id)
+
+    GET = f"select {_COLUMNS} from webhooks where id = $1 and tenant_id = $2"  # noqa: S608
+    KEYS = """
+        select webhook_id, id, secret, create_time, expire_time from signing_keys
+        where webhook_id = any($1::uuid[]) and (expire_time is null or expire_time > now())
+        order by expire_time desc nulls first, create_time desc, id desc
+    """
+
+    async def get(self, tenant_id: str, webhook_id: UUID) -> Webhook:
+        """With its keys in force. Raises NotFound."""
+        async with self._database.connection() as connection:
+            return await self._read(connection, tenant_id, webhook_id)
+
+    async def _read(self, connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> Webhook:
+        row = await connection.fetchrow(self.GET, webhook_id, tenant_id)
+        if row is None:
+            raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, webhook_id))
+        return _from_row(row, [_key_from_row(key) for key in await connection.fetch(self.KEYS, [webhook_id])])
+
+    TARGETS = f"select {_COLUMNS} from webhooks where id = any($1::uuid[])"  # noqa: S608
+
+    async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook]:
+        """For the delivery engine: with keys, of all tenants; deleted ones are missing."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(self.TARGETS, webhook_ids)
+            keys: dict[UUID, list[SigningKey]] = {}
+            for row in await connection.fetch(self.KEYS, webhook_ids):
+                keys.setdefault(row["webhook_id"], []).append(_key_from_row(row))
+        return {row["id"]: _from_row(row, keys.get(row["id"], ())) for row in rows}
+
+    VERSIONS = "select id, version from webhooks where id = any($1::uuid[])"
+
+    async def versions(self, webhook_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """What a cache needs to know: deleted ones are missing."""
+        async with self._database.connection() as connection:
+            return {row["id"]: row["version"] for row in await connection.fetch(self.VERSIONS, webhook_ids)}
+
+    LIST = f"""
+        select {_COLUMNS} from webhooks w
+        where tenant_id = $1 and id < $2
+          and ($3::smallint[] = '{{}}' or state = any($3::smallint[]))
+          and ($4::text[] = '{{}}' or exists (
+              select from subscriptions s
+              where s.tenant_id = $1 and s.pattern = any($4::text[]) and s.webhook_id = w.id))
+          and labels @> $5::jsonb
+          and ($6 = '' or position(lower($6) in lower(name)) > 0 or position(lower($6) in lower(url)) > 0)
+        order by id desc limit $7
+    """  # noqa: S608
+
+    async def list(
+        self,
+        tenant_id: str,
+        *,
+        before: UUID,
+        states: Sequence[State] = (),
+        patterns: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        query: str = "",
+        limit: int = 50,
+    ) -> list[Webhook]:
+        """Newest first, those older than `before`; `patterns` are those that an event type matches."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                self.LIST,
+                tenant_id,
+                before,
+                [int(s) for s in states],
+                patterns,
+                json.dumps(dict(labels or {})),
+                query,
+                limit,
+            )
+            keys: dict[UUID, list[SigningKey]] = {}
+            for row in await connection.fetch(self.KEYS, [row["id"] for row in rows]):
+                keys.setdefault(row["webhook_id"], []).append(_key_from_row(row))
+        return [_from_row(row, keys.get(row["id"], ())) for row in rows]
+
+    LOCK = f"select {_COLUMNS} from webhooks where id = $1 and tenant_id = $2 for update"  # noqa: S608
+    UPDATE = """
+        update webhooks set name = $3, url = $4, event_types = $5, headers = $6, retry_schedule = $7, retry_delays = $8,
+            retry_jitter = $9, timeout = $10, payload_format = $11, max_in_flight = $12, rate_limit = $13, labels = $14,
+            version = version + 1, update_time = now()
+        where id = $1 and tenant_id = $2
+    """
+    UNSUBSCRIBE = "delete from subscriptions where webhook_id = $1 and tenant_id = $2"
+
+    async def update(
+        self, tenant_id: str, webhook_id: UUID, change: Callable[[Settings], Settings], etag: str = ""
+    ) -> Webhook:
+        """Applies `change` to the settings as they are now. Raises NotFound, EtagMismatch, and what `change` raises."""
+        async with self._database.transaction() as connection:
+            before = await self._locked(connection, tenant_id, webhook_id, etag)
+            settings = change(before.settings)
+            await connection.execute(self.UPDATE, webhook_id, tenant_id, *_values(settings))
+            if settings.event_types != before.settings.event_types:
+                await connection.fetch(self.HOLD_TYPES, list(settings.event_types))
+                await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
+                await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
+            return await self._read(connection, tenant_id, webhook_id)
+
+    async def _locked(
+        self, connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID, etag: str = ""
+    ) -> Webhook:
+        row = await connection.fetchrow(self.LOCK, webhook_id, tenant_id)
+        if row is None:
+            raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, webhook_id))
+        found = _from_row(row)
+        if etag and etag != found.etag:
+            raise errors.EtagMismatch("webhook", found.etag)
+        return found
+
+    SET_STATE = """
+        update webhooks set state = $3, state_reason = $4, version = version + 1, update_time = now()
+        where id = $1 and tenant_id = $2 and (state, state_reason) is distinct from ($3, $4)
+    """
+
+    async def enable(self, tenant_id: str, webhook_id: UUID) -> Webhook:
+        """Active again, whoever stopped it. Raises NotFound."""
+        return await self._set_state(tenant_id, webhook_id, State.ACTIVE, "")
+
+    async def disable(self, tenant_id: str, webhook_id: UUID, reason: str) -> Webhook:
+        """Stopped by a caller. Raises NotFound."""
+        return await self._set_state(tenant_id, webhook_id, State.DISABLED, reason)
+
+    async def _set_state(self, tenant_id: str, webhook_id: UUID, state: State, reason: str) -> Webhook:
+        async with self._database.transaction() as connection:
+            await connection.execute(self.SET_STATE, webhook_id, tenant_id, int(state), reason)
+            return await self._read(connection, tenant_id, webhook_id)
+
+    SUSPEND = """
+        update webhooks set state = 3, state_reason = $3, version = version + 1, update_time = now()
+        where id = $1 and tenant_id = $2 and state = 1
+    """
+
+    async def suspend(self, tenant_id: str, webhook_id: UUID, reason: str) -> None:
+        """Stopped by the server; changes nothing unless it is active."""
+        async with self._database.connection() as connection:
+            await connection.execute(self.SUSPEND, webhook_id, tenant_id, reason)
+
+    DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
+    DELETE_KEYS = "delete from signing_keys where webhook_id = $1 and tenant_id = $2"
+    CANCEL = """
+        update deliveries d set state = 4, finish_time = now()
+        from (select id, tenant_id from deliveries
+              where tenant_id = $1 and webhook_id = $2 and state = 1 order by due_at limit $3 for update) due
+        where d.id = due.id and d.tenant_id = due.tenant_id
+    """
+
+    async def delete(self, tenant_id: str, webhook_id: UUID, etag: str = "") -> int:
+        """Removes the webhook, then cancels its waiting deliveries in steps; returns how many.
+
+        What an emit queues at the same moment, or what is beyond CANCEL_MOST, the engine cancels when it is due.
+        Raises NotFound, EtagMismatch.
+        """
+        async with self._database.transaction() as connection:
+            await self._locked(connection, tenant_id, webhook_id, etag)
+            await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
+            await connection.execute(self.DELETE_KEYS, webhook_id, tenant_id)
+            await connection.execute(self.DELETE, webhook_id, tenant_id)
+        cancelled = 0
+        while cancelled < CANCEL_MOST:
+            async with self._database.by_key() as connection:
+                step = int((await connection.execute(self.CANCEL, tenant_id, webhook_id, CANCEL_STEP)).split()[-1])
+            cancelled += step
+            if step < CANCEL_STEP:
+                break
+        return cancelled
+
+    FIND_KEY = "select secret from signing_keys where webhook_id = $1 and tenant_id = $2 and request_id = $3"
+    RETIRE_KEYS = """
+        update signing_keys set expire_time = least(expire_time, now() + $3)
+        where webhook_id = $1 and tenant_id = $2 and (expire_time is null or expire_time > now() + $3)
+    """
+    FORGET_KEYS = "delete from signing_keys where webhook_id = $1 and tenant_id = $2 and expire_time <= now()"
+    BUMP = "update webhooks set version = version + 1, update_time = now() where id = $1 and tenant_id = $2"
+
+    async def rotate_key(
+        self, tenant_id: str, webhook_id: UUID, secret: str, overlap: float, *, request_id: str = ""
+    ) -> tuple[Webhook, str]:
+        """A new current key; those of before sign on for `overlap` seconds. Returns the secret in force.
+
+        A known request id changes nothing and answers the key that it made. Raises NotFound.
+        """
+        async with self._database.transaction() as connection:
+            await self._locked(connection, tenant_id, webhook_id)
+            known = request_id and await connection.fetchval(self.FIND_KEY, webhook_id, tenant_id, request_id)
+            if known:
+                return await self._read(connection, tenant_id, webhook_id), known.decode()
+            await connection.execute(self.RETIRE_KEYS, webhook_id, tenant_id, timedelta(seconds=overlap))
+            await connection.execute(self.FORGET_KEYS, webhook_id, tenant_id)
+            key_id = ids.new(self._database.now())
+            await connection.execute(self.ADD_KEY, tenant_id, webhook_id, key_id, secret.encode(), request_id or None)
+            await connection.execute(self.BUMP, webhook_id, tenant_id)
+            return await self._read(connection, tenant_id, webhook_id), secret
+
+
+def keys_in_force(webhook: Webhook, now: datetime) -> list[SigningKey]:
+    """The keys that sign at a moment, newest first; cached webhooks may hold some that have expired since."""
+    return [key for key in webhook.keys if key.expire_time is None or key.expire_time > now]

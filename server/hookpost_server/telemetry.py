@@ -1,0 +1,50 @@
+"""Logging. One line a deed, with all that is known about it; these are the lines:
+
+event                   when                                        fields
+----------------------  ------------------------------------------  ---------------------------------------------------
+server.started          it answers calls                            grpc, database, version
+server.stopping         the order to stop came                      in_flight
+server.stopped          everything is written and closed
+delivery.attempted      an attempt was recorded                     delivery, event, type, webhook, attempt, outcome,
+                                                                    status, latency_ms, state, retry_in, error
+delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
+delivery.postponed      no attempt: the database is away            delivery, error
+delivery.fault          a bug while an attempt was made             delivery, traceback
+webhook.suspended       the server stopped a webhook                webhook, reason
+rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms
+rpc.fault               a bug in a call                             incident, traceback
+claim.postponed         no claim: the database is away              error
+claim.failed            a bug in a claim                            traceback
+recorder.waiting        outcomes wait for the database              outcomes, error
+recorder.refused        PostgreSQL refuses one outcome: a bug       delivery, error
+release.postponed       claims could not be given back; they lapse  deliveries, error
+directory.refresh_failed  webhooks could not be read again          error
+emit.batch_failed       a shared statement failed; made singly      submissions, error
+partitions.made         day partitions were made                    names
+clock.off               this host's clock differs from the          seconds
+                        database's by more than a second
+upkeep.failed           a chore failed; tried again next time       chore, error
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str, form: str) -> None:
+    """Log to standard error; `form` is console, json, or auto (console on a terminal)."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if console else [structlog.processors.dict_tracebacks]),
+            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

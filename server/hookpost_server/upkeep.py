@@ -1,0 +1,52 @@
+"""The chores of every node: partitions ahead of time, statistics of fresh ones, the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+
+from .domain import errors
+from .store.database import Database
+from .store.partitions import Partitions
+
+INTERVAL = 30.0  # seconds between statistics and clock; partitions are looked at each tenth time
+CLOCK_TOLERANCE = 1.0  # seconds
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Does the chores until cancelled; a failed one is tried again the next time."""
+
+    def __init__(self, database: Database, partitions: Partitions) -> None:
+        self._database = database
+        self._partitions = partitions
+
+    async def once(self) -> None:
+        """What must be done before the first event is accepted."""
+        if made := await self._partitions.make():
+            log.info("partitions.made", names=made)
+        await self._check_clock()
+
+    async def run(self) -> None:
+        turn = 0
+        while True:
+            await asyncio.sleep(INTERVAL)
+            turn += 1
+            await self._chore("clock", self._check_clock)
+            await self._chore("statistics", self._partitions.analyze_fresh)
+            if turn % 10 == 0:
+                await self._chore("partitions", self._partitions.make)
+
+    async def _check_clock(self) -> None:
+        if abs(offset := await self._database.set_clock()) > CLOCK_TOLERANCE:
+            log.warning("clock.off", seconds=round(offset, 3))
+
+    async def _chore(self, name: str, chore: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await chore()
+        except (errors.DatabaseUnavailable, asyncpg.PostgresError) as error:
+            log.warning("upkeep.failed", chore=name, error=str(error))
