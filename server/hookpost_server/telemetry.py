@@ -5,18 +5,18 @@ event                   when                                        fields
 server.started          it answers calls                            grpc, database, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
-delivery.attempted      an attempt was recorded                     delivery, event, type, webhook, attempt, outcome,
-                                                                    status, latency_ms, state, retry_in, error
+delivery.attempted      an attempt was recorded                     delivery_id, event_id, type, webhook_id, attempt,
+                                                                    outcome, status, latency_ms, state, retry_in, error
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
-delivery.postponed      no attempt: the database is away            delivery, error
-delivery.fault          a bug while an attempt was made             delivery, traceback
-webhook.suspended       the server stopped a webhook                webhook, reason
+delivery.postponed      no attempt: the database is away            delivery_id, error
+delivery.fault          a bug while an attempt was made             delivery_id, traceback
+webhook.suspended       the server stopped a webhook                webhook_id, reason
 rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms
 rpc.fault               a bug in a call                             incident, traceback
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error
-recorder.refused        PostgreSQL refuses one outcome: a bug       delivery, error
+recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id, error
 release.postponed       claims could not be given back; they lapse  deliveries, error
 directory.refresh_failed  webhooks could not be read again          error
 emit.batch_failed       a shared statement failed; made singly      submissions, error

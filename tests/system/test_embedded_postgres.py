@@ -128,7 +128,8 @@ async def test_data_is_kept_between_runs_and_nothing_else_is_left(tmp_path: Path
     assert socket_directory(url).stat().st_mode & 0o777 == 0o700
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(server.wait(), 0.01)
-    assert server.pid == pid, "one who stops waiting does not end it for others"
+    still = server.pid
+    assert still == pid, "one who stops waiting does not end it for others"
     waiter = asyncio.create_task(server.wait())
     await server.stop()
     await server.stop()

@@ -60,7 +60,7 @@ class Courier:
                 return webhook
             # Else it waited too long: another node may take it over in the midst of the attempt. Its lease lapses.
         except errors.DatabaseUnavailable as error:
-            log.warning("delivery.postponed", delivery=ids.text(ids.DELIVERY, claim.id), error=error.message)
+            log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
         return None
 
     async def attempt(self, claim: Claim, webhook: Webhook) -> float:
@@ -81,7 +81,7 @@ class Courier:
             outcome = await self._sender.send(request)
         except Exception as error:
             # A fault of ours must neither end the engine nor be tried for ever.
-            log.exception("delivery.fault", delivery=ids.text(ids.DELIVERY, claim.id))
+            log.exception("delivery.fault", delivery_id=ids.text(ids.DELIVERY, claim.id))
             outcome = Outcome(result=Result.INTERNAL, error=f"the request could not be made ({type(error).__name__})")
         latency = time.monotonic() - began
         conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread())

@@ -75,7 +75,7 @@ class Recorder:
                 for record in batch:
                     await self._write([record])
                 return
-            log.error("recorder.refused", delivery=ids.text(ids.DELIVERY, batch[0].claim.id), error=str(error))
+            log.error("recorder.refused", delivery_id=ids.text(ids.DELIVERY, batch[0].claim.id), error=str(error))
             return
         written = [record for record in batch if record.claim.id in taken]
         for record in batch:
@@ -84,7 +84,7 @@ class Recorder:
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in written if r.conclusion.suspend
         }:
             await self._webhooks.suspend(tenant_id, webhook_id, reason)
-            log.warning("webhook.suspended", webhook=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
+            log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
         self._recorded(written)
 
 
@@ -93,10 +93,10 @@ def _log(record: Record, *, superseded: bool) -> None:
     claim, outcome = record.claim, record.outcome
     log.info(
         "delivery.superseded" if superseded else "delivery.attempted",
-        delivery=ids.text(ids.DELIVERY, claim.id),
-        event=ids.text(ids.EVENT, claim.event.id),
+        delivery_id=ids.text(ids.DELIVERY, claim.id),
+        event_id=ids.text(ids.EVENT, claim.event.id),
         type=claim.event.type,
-        webhook=ids.text(ids.WEBHOOK, claim.webhook_id),
+        webhook_id=ids.text(ids.WEBHOOK, claim.webhook_id),
         attempt=claim.attempt,
         outcome=outcome.result.name.lower(),
         status=outcome.status,

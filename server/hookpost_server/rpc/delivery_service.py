@@ -54,8 +54,9 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def WatchDeliveries(
         self, request: delivery_service_pb2.WatchDeliveriesRequest, context: Context
     ) -> AsyncIterator[delivery_service_pb2.WatchDeliveriesResponse]:
-        raise errors.not_yet("WatchDeliveries")
-        yield  # an async generator, as the stream wants it
+        for _ in (request,):
+            raise errors.not_yet("WatchDeliveries")
+        yield delivery_service_pb2.WatchDeliveriesResponse()
 
     def _filter(self, request: delivery_service_pb2.ListDeliveriesRequest) -> Filter:
         given = request.filter
