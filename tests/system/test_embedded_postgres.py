@@ -184,6 +184,33 @@ async def test_killed_postmaster(tmp_path: Path) -> None:
     assert "recovery" in (tmp_path / "postgres.log").read_text()
 
 
+async def test_killed_postmaster_with_a_worker_in_a_long_query(tmp_path: Path) -> None:
+    """The worker does not notice, and while it lives PostgreSQL refuses to start beside it."""
+    server = EmbeddedPostgres(tmp_path)
+    url = await server.start()
+    await add_row(url)
+    connection = await asyncpg.connect(url)
+    worker = connection.get_server_pid()
+    busy = asyncio.create_task(
+        connection.fetchval("SELECT count(*) FROM pg_class a, pg_class b, pg_class c, pg_class d")
+    )
+    watcher = await asyncpg.connect(url)
+    while not await watcher.fetchval("SELECT true FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", worker):
+        pass
+    watcher.terminate()
+    pid = server.pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    await server.wait()
+    await server.stop()
+    assert alive(worker)
+    assert await count_rows(await server.start()) == 1
+    assert not alive(worker)
+    with pytest.raises(asyncpg.PostgresError):
+        await busy
+    await server.stop()
+
+
 async def test_killed_application_takes_the_server_with_it(tmp_path: Path) -> None:
     with application(tmp_path) as app:
         url, pid = started(app)
@@ -303,11 +330,11 @@ async def test_a_server_started_by_hand_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen([program, "600"]) as stranger:
         try:
             file.write_text(f"{stranger.pid}\n{tmp_path}\n0\n5432\n/run/by-hand\n\n0 0\nready\n")
-            postmaster.stop_orphan(tmp_path / "data")
+            postmaster.stop_orphans(tmp_path / "data")
             assert postmaster.mistaken_for_postmaster(tmp_path / "data") is None
             assert stranger.poll() is None
             file.write_text(f"{stranger.pid}\n{tmp_path}\n0\n5432\n/tmp/hookpost-pg-x\n\n0 0\nready\n")
-            postmaster.stop_orphan(tmp_path / "data")
+            postmaster.stop_orphans(tmp_path / "data")
             assert stranger.wait(10) == -signal.SIGINT
         finally:
             stranger.kill()

@@ -95,7 +95,7 @@ class Remote:
                 pause = max(0.1 * 2 ** (number - 1) * random.uniform(0.8, 1.2), retry_delay(failed))  # noqa: S311
                 if not _worth_another_try(failed) or number == TRIES or time.monotonic() + pause >= end:
                     raise to_failure(failed, self.address) from error
-                say(f"No luck ({failed.code().name}), try {number + 1} of {TRIES} in {pause:.1f} s …")
+                say(f"{_reason(failed)}; try {number + 1} of {TRIES} in {pause:.1f} s …")
             time.sleep(pause)
         raise AssertionError("unreachable")  # pragma: no cover
 
@@ -134,6 +134,10 @@ def _open(address: str) -> grpc.Channel:
     if address.startswith("https://"):
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options)
     return grpc.insecure_channel(target, options)
+
+
+def _reason(error: grpc.Call) -> str:
+    return "The server is away" if error.code() is grpc.StatusCode.UNAVAILABLE else "The server is full"
 
 
 def _worth_another_try(error: grpc.Call) -> bool:

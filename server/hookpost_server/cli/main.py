@@ -65,6 +65,8 @@ for command in (
 
 def main() -> NoReturn:
     """Runs the command line and exits."""
+    # The library's own lines on stderr say in its programmers' words what our errors say in a person's.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         answer = cli.main(prog_name="hookpost", standalone_mode=False)
         code = answer if isinstance(answer, int) else ExitCode.OK

@@ -32,4 +32,4 @@ class Progress:
 
     def done(self, text: str) -> None:
         click.echo((_CLEAR if self._terminal else "") + text, file=self._stream, color=True if self._terminal else None)
-        self._last = ""
+        self._last, self._said = "", time.monotonic()

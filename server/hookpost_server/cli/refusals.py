@@ -96,7 +96,10 @@ def explain(code: grpc.StatusCode, message: str, details: Details, address: str)
         message = _violations(message, details.violations)
     elif not details.reason:
         message = _without_reason(code, message, address)
-    return Failure(message, hint=_hint(code, details), code=_EXIT_CODES.get(code, ExitCode.FAILED))
+    hint = _hint(code, details)
+    if code is grpc.StatusCode.UNAVAILABLE and not details.reason and address.startswith("https://"):
+        hint = f"does it speak TLS? {hint}"
+    return Failure(message, hint=hint, code=_EXIT_CODES.get(code, ExitCode.FAILED))
 
 
 def _violations(message: str, violations: list[tuple[str, str]]) -> str:
@@ -113,7 +116,7 @@ def _without_reason(code: grpc.StatusCode, message: str, address: str) -> str:
     """The library's own errors are written for its programmers."""
     if code is grpc.StatusCode.UNAVAILABLE:
         cause = message.rpartition(": ")[2]
-        return f"can't reach a Hookpost server at {address}" + (f" ({cause})" if cause else "")
+        return f"can't reach a Hookpost server at {address}" + (f" ({cause})" if cause not in ("", "OK") else "")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"the server at {address} did not answer in time"
     return f"{message or 'the server gave no message'} ({code.name}, {address})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -175,6 +176,13 @@ def _read(argument: str | None, what: str) -> str | None:
     return None if argument is None else read_text(argument, what)
 
 
+def _pretty(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:  # empty
+        return text
+
+
 def _print(output: str, kind: EventType) -> None:
     marks = [("built in", kind.built_in), ("schema enforced", kind.enforce_schema), ("deprecated", kind.deprecated)]
     rows = [
@@ -182,8 +190,8 @@ def _print(output: str, kind: EventType) -> None:
         ("group", kind.group),
         ("", ", ".join(text for text, holds in marks if holds)),
         ("meaning", kind.description),
-        ("example", kind.example),
-        ("schema", kind.json_schema),
+        ("example", _pretty(kind.example)),
+        ("schema", _pretty(kind.json_schema)),
         ("etag", kind.etag),
     ]
     out.print_one(output, kind, kind.name, lambda: out.card(rows))

@@ -17,17 +17,33 @@ def is_ready(data: Path, pid: int) -> bool:
     return len(lines) > _STATUS and lines[_PID] == str(pid) and lines[_STATUS] == "ready"
 
 
-def stop_orphan(data: Path) -> None:
-    """Asks a server to stop whose application is gone. The caller holds the directory's lock, so nobody uses it.
+def stop_orphans(data: Path) -> None:
+    """Asks what is left of a server to stop whose application is gone, and returns at once.
 
-    Only one with a socket directory of ours: a server that a person started there is left alone.
+    The caller holds the directory's lock, so no application uses it. A living postmaster is stopped only if its socket
+    directory is one of ours: a server that a person started there is left alone.
     """
     lines = _lines(data)
-    if len(lines) <= _SOCKET_DIRECTORY or not Path(lines[_SOCKET_DIRECTORY]).name.startswith(runtime.PREFIX):
-        return
-    pid = _number(lines[_PID])
-    if _program_of(pid) == "postgres":
+    pid = _number(lines[_PID]) if lines else 0
+    if _program_of(pid) != "postgres":
+        _end_workers(data)
+    elif len(lines) > _SOCKET_DIRECTORY and Path(lines[_SOCKET_DIRECTORY]).name.startswith(runtime.PREFIX):
         os.kill(pid, signal.SIGINT)
+
+
+def _end_workers(data: Path) -> None:
+    """Those of a dead postmaster: one in a long query notices nothing, and keeps a new server from starting.
+
+    They are PostgreSQL's processes at work in this directory, found on Linux only. SIGQUIT ends them at once, without
+    a trace in the data; the next server recovers from the log anyway.
+    """
+    for directory in Path("/proc").glob("[0-9]*"):
+        pid = int(directory.name)
+        try:
+            if _program_of(pid) == "postgres" and (directory / "cwd").samefile(data):
+                os.kill(pid, signal.SIGQUIT)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # it ended just now, or is not ours
+            continue
 
 
 def mistaken_for_postmaster(data: Path) -> int | None:
@@ -50,7 +66,9 @@ def _lines(data: Path) -> list[str]:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    """A server that a person runs without a postmaster writes its process id as a negative number."""
+    digits = text.removeprefix("-")
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _program_of(pid: int) -> str:

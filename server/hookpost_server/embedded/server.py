@@ -118,7 +118,7 @@ class EmbeddedPostgres:
 
     async def _run(self, data: Path, installation: Installation, socket: Path, log: Log) -> None:
         """Starts the server and waits until it is ready; tries again while an old one lets go of the directory."""
-        postmaster.stop_orphan(data)
+        postmaster.stop_orphans(data)
         give_up, delay = time.monotonic() + _LINGER_SECONDS, 0.1
         while True:
             mark = log.mark()

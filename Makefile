@@ -1,0 +1,56 @@
+# Every verb of the project; `make help` lists them. All set-up happens by itself.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help demo dev test lint format types proto proto-check bench lock ci clean ready ready-dev
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
+
+demo: ready ## set everything up, emit the 31 identity events and show their signed deliveries (ARGS=--keep leaves it running)
+	@$(BIN)/hookpost demo $(ARGS)
+
+dev: ready ## a server on an embedded PostgreSQL in .hookpost, for development
+	@$(BIN)/hookpost dev $(ARGS)
+
+test: ready-dev ## all tests that this machine can run (ARGS="-k word" chooses)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: ready-dev ## ruff and buf lint, formatting included
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+format: ready-dev ## format Python and proto files
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/buf format -w
+
+types: ready-dev ## mypy --strict
+	$(BIN)/mypy
+
+proto: ready-dev ## generate the Python stubs from proto/
+	$(BIN)/python proto/generate.py
+
+bench: ready-dev ## measure throughput and latency beside the naive design and the raw limits
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: ready-dev ## resolve dependencies anew into server/requirements*.lock
+	$(BIN)/uv export -q --no-emit-workspace --all-packages --no-default-groups --no-header -o server/requirements.lock
+	$(BIN)/uv export -q --no-emit-workspace --all-packages --all-extras --no-header -o server/requirements-dev.lock
+	rm -f uv.lock
+
+ci: ## what continuous integration runs
+	bash .ci/run
+
+clean: ## remove what was made, the development database included
+	rm -rf .venv .hookpost .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+ready:
+	@$(PYTHON) server/bootstrap.py
+
+ready-dev:
+	@$(PYTHON) server/bootstrap.py --dev
