@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 import structlog
@@ -64,6 +65,7 @@ class Running:
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
+    _check_free(config.grpc_address)
     async with _database_url(config) as (url, shown):
         await _migrate(url)
         database = await _open(url)
@@ -149,12 +151,10 @@ class _Server:
                 committer = background.create_task(self._group_commit.run(), name="group-commit")
                 dispatcher = background.create_task(self._dispatcher.run(grace), name="dispatcher")
                 try:
-                    address = await self._rpc.start(self._config.grpc_address)
+                    port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
-                    raise StartError(
-                        f"{self._config.grpc_address} can't be listened on: the port is taken or not allowed",
-                        "choose another with HOOKPOST_GRPC_ADDRESS=HOST:PORT, or stop what uses it",
-                    ) from error
+                    raise _cannot_listen(self._config.grpc_address) from error
+                address = replace(self._config.grpc_address, port=port)
                 await self._rpc.set_serving(True)
                 log.info("server.started", grpc=str(address), database=database, version=__version__)
                 ready(Running(address, database))
@@ -174,6 +174,7 @@ class _Server:
         except* StartError as group:
             raise group.exceptions[0] from None
         finally:
+            await self._rpc.stop(0)  # when a part failed; calls under way must not hang
             await self._sender.close()
 
     async def _watch_health(self) -> None:
@@ -184,6 +185,25 @@ class _Server:
             if (healthy := await self._database.healthy()) != serving:
                 serving = healthy
                 await self._rpc.set_serving(serving)
+
+
+def _check_free(address: Address) -> None:
+    """Says that a port is taken before a database is started for nothing. Raises StartError."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+            probe.listen()
+        except OSError as error:
+            raise _cannot_listen(address) from error
+
+
+def _cannot_listen(address: Address) -> StartError:
+    return StartError(
+        f"{address} can't be listened on: the port is taken or not allowed",
+        "choose another with --grpc-address or HOOKPOST_GRPC_ADDRESS=HOST:PORT, or stop what uses it",
+    )
 
 
 @contextlib.asynccontextmanager

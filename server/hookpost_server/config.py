@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .domain import headers
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LONGEST_TIMEOUT = 30.0  # seconds; the limit of a webhook's own `timeout`
@@ -63,7 +65,10 @@ def _boolean(value: str) -> bool:
 
 def _between(low: float, high: float) -> Callable[[str], float]:
     def parse(value: str) -> float:
-        number = float(value)
+        try:
+            number = float(value)
+        except ValueError:
+            number = low - 1
         if not low <= number <= high:
             raise ValueError(f"must be a number from {low:g} to {high:g}")
         return number
@@ -100,11 +105,13 @@ def _networks(value: str) -> tuple[Network, ...]:
 def _header_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]{1,64}", value):
         raise ValueError("must be a header name of 1 to 64 lower-case letters, digits and hyphens")
+    if not headers.may_sign(value):
+        raise ValueError("must not be a header that Hookpost or the connection sets itself; take another name")
     return value
 
 
 def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"parse": parse, "doc": doc, "secret": secret})
+    return field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

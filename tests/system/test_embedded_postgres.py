@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -204,11 +204,15 @@ async def test_killed_postmaster_with_a_worker_in_a_long_query(tmp_path: Path) -
     await server.wait()
     await server.stop()
     assert alive(worker)
-    assert await count_rows(await server.start()) == 1
-    assert not alive(worker)
-    with pytest.raises(asyncpg.PostgresError):
-        await busy
-    await server.stop()
+    try:
+        assert await count_rows(await server.start()) == 1
+        assert not alive(worker)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        with pytest.raises(asyncpg.PostgresError):
+            await busy
+        await server.stop()
 
 
 async def test_killed_application_takes_the_server_with_it(tmp_path: Path) -> None:

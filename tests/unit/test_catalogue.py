@@ -65,17 +65,11 @@ ENTRIES = {entry.name: entry for entry in builtin()}
 
 INTERACTION = "adaptiveMfaResult interactionEvent sessionId userAgent userId userIp user application"
 API_CALL = (
-    "userAgent ip application path method status params matchedRoute organizationId"
-    " addedUserIds removedUserIds data"
+    "userAgent ip application path method status params matchedRoute organizationId addedUserIds removedUserIds data"
 )
 API_CALL_OF_DELETED_USER = "userAgent ip application data path method status params matchedRoute"
-SIGN_IN_STEP = (
-    "interactionEvent userAgent applicationId sessionId ip application data type value action recipient"
-)
-GRANT = (
-    "ip userAgent application userId applicationId revokedGrantIds maxAllowedGrants"
-    " preRevocationActiveGrantCount"
-)
+SIGN_IN_STEP = "interactionEvent userAgent applicationId sessionId ip application data type value action recipient"
+GRANT = "ip userAgent application userId applicationId revokedGrantIds maxAllowedGrants preRevocationActiveGrantCount"
 
 
 def example(name: str) -> dict[str, Any]:
@@ -204,9 +198,7 @@ def test_example_names_nobody(entry: CatalogueEntry) -> None:
     assert all(any(ipaddress.ip_address(address) in net for net in reserved) for address in addresses)
 
     phones = [value for key, value in walk(payload) if key == "primaryPhone" and value is not None]
-    phones += [
-        value for value in (payload.get("recipient"), payload.get("value")) if value and "@" not in value
-    ]
+    phones += [value for value in (payload.get("recipient"), payload.get("value")) if value and "@" not in value]
     assert all(re.fullmatch(r"1\d{3}55501\d\d", str(phone)) for phone in phones), phones
 
 

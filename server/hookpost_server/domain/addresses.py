@@ -58,8 +58,23 @@ DENIED_IPV6 = _networks(
 )
 
 
+# IPv6 ranges whose last 32 bits are an IPv4 address that a gateway goes on to: compatible, translated (SIIT), NAT64
+# and its local-use range.
+_CARRIERS = _networks("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+
+
 def _within(address: Address, networks: Iterable[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
+
+
+def _carried(address: ipaddress.IPv6Address) -> Iterable[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address may stand for."""
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if _within(address, _CARRIERS):
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def parse(text: str) -> Address:
@@ -69,7 +84,11 @@ def parse(text: str) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Decides by address. An IPv4 address mapped into IPv6 (::ffff:0:0/96) is judged as what it reaches."""
+    """Decides by address. An IPv4 address mapped into IPv6 (::ffff:0:0/96) is judged as what it reaches.
+
+    The other ways to carry IPv4 in IPv6 are denied by the table; where an allowance opens one (NAT64 on a host without
+    IPv4), the IPv4 address within still must not be a never-open or an operator-denied one.
+    """
 
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
@@ -78,13 +97,19 @@ class AddressPolicy:
         """Whether a connection to this address may be made."""
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             return self.permits(address.ipv4_mapped)
-        if _within(address, NEVER) or _within(address, self.deny):
+        if self._is_barred(address):
             return False
         if _within(address, self.allow):
             return True
         if isinstance(address, ipaddress.IPv6Address):
             return address in GLOBAL_IPV6 and not _within(address, DENIED_IPV6)
         return not _within(address, DENIED_IPV4)
+
+    def _is_barred(self, address: Address) -> bool:
+        """Whether no allowance can open it."""
+        if _within(address, NEVER) or _within(address, self.deny):
+            return True
+        return isinstance(address, ipaddress.IPv6Address) and any(map(self._is_barred, _carried(address)))
 
     @property
     def opens_loopback(self) -> bool:

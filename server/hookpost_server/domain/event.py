@@ -65,4 +65,4 @@ def patterns(event_type: str) -> list[str]:
 
 def iso_milliseconds(moment: datetime) -> str:
     """`2026-08-21T10:00:00.000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

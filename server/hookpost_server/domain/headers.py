@@ -17,12 +17,23 @@ MAX_TOTAL = 8 * 1024  # bytes, names and values
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|")
 
+# What every request carries beside the hex signature, whose name is a setting.
+OWN = frozenset(
+    {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    | {"hookpost-event", "hookpost-delivery", "hookpost-attempt", "hookpost-test"}
+)
 OVERRIDABLE = ("content-type", "user-agent")
 _DENIED = frozenset(
     {"host", "content-length", "transfer-encoding", "content-encoding", "connection", "keep-alive", "te", "trailer"}
     | {"upgrade", "expect", "cookie", "set-cookie", "accept-encoding", "via", "forwarded", "date"}
+    | {"x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}  # look like a client's address
 )
 _DENIED_PREFIXES = ("webhook-", "hookpost-", "proxy-", "x-forwarded-", "sec-")
+
+
+def may_sign(name: str) -> bool:
+    """Whether the hex signature's header may have this name (in lower case): nothing else in a request has it."""
+    return name not in OWN and name not in OVERRIDABLE and name not in _DENIED
 
 
 def check(headers: Mapping[str, str], field: str, signature_header: str) -> list[Violation]:

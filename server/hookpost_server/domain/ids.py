@@ -6,7 +6,6 @@ sort by creation time. UUIDs are those of RFC 9562 §5.7, with 12 bits of sub-mi
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import random
 import re
@@ -17,10 +16,10 @@ EVENT = "evt"
 DELIVERY = "dlv"
 KEY = "key"
 
-_RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
-_ENCODE = bytes.maketrans(_RFC4648, _CROCKFORD)
-_DECODE = bytes.maketrans(_CROCKFORD, _RFC4648)
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # two characters for ten bits
+_SHIFTS = range(120, -1, -10)
+_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _SUFFIX = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 
@@ -64,7 +63,8 @@ def deliveries_of(event: UUID) -> tuple[UUID, UUID]:
 
 def text(prefix: str, identity: UUID) -> str:
     """`evt_01h455vb4pex5vsknk084sn02q`."""
-    return f"{prefix}_{base64.b32encode(bytes(4) + identity.bytes)[6:].translate(_ENCODE).decode()}"
+    bits = identity.int
+    return f"{prefix}_{''.join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])}"
 
 
 def parse(prefix: str, value: str) -> UUID:
@@ -72,4 +72,7 @@ def parse(prefix: str, value: str) -> UUID:
     head, underscore, suffix = value.rpartition("_")
     if head != prefix or not underscore or not _SUFFIX.fullmatch(suffix):
         raise ValueError(f'must be "{prefix}_" and 26 characters, as answered by this server')
-    return UUID(bytes=base64.b32decode(b"AAAAAA" + suffix.encode().translate(_DECODE))[4:])
+    bits = 0
+    for character in suffix:
+        bits = bits << 5 | _VALUES[character]
+    return UUID(int=bits)

@@ -41,7 +41,8 @@ def _parse(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise PayloadError(f"must be UTF-8; byte {error.start} is not") from None
     except json.JSONDecodeError as error:
-        raise PayloadError(f"must be JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+        what = error.msg.removesuffix(" at")
+        raise PayloadError(f"must be JSON: {what} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise PayloadError(f"must be nested at most {MAX_DEPTH} levels deep") from None
     if not isinstance(value, dict):

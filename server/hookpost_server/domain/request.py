@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from . import envelope, headers, ids, signing
@@ -17,8 +17,8 @@ class Request:
     """A POST, ready to send. Nothing may be added but `host` and `content-length`."""
 
     url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # values may be secrets
+    body: bytes = field(repr=False)
     timeout: float  # seconds for the whole exchange
 
 

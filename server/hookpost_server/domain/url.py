@@ -83,12 +83,10 @@ class UrlRules:
             raise ValueError("has an invalid host: labels of 1 to 63 letters, digits, hyphens, 253 in all")
         if _NUMERIC.fullmatch(labels[-1]):
             raise ValueError("has an invalid host: an address must be written as four decimal numbers")
-        for label in labels:
-            if label.startswith("xn--"):
-                try:
-                    label.encode().decode("idna")
-                except UnicodeError:
-                    raise ValueError("has an invalid international host name") from None
+        try:
+            yarl.URL.build(scheme="https", host=name).host  # noqa: B018  (decodes xn-- labels)
+        except (ValueError, UnicodeError):
+            raise ValueError("has an invalid international host name: check the label that begins with xn--") from None
         if labels[-1] == "localhost":
             if not self.addresses.opens_loopback:
                 raise ValueError("leads to this machine; a public host is needed (`hookpost dev` allows loopback)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,10 +139,11 @@ def _check_labels(labels: Mapping[str, str], field: str) -> list[Violation]:
     if len(labels) > MAX_LABELS:
         faults.append(Violation(field, f"must have at most {MAX_LABELS} entries, has {len(labels)}"))
     for key, value in labels.items():
+        path = f"{field}[{json.dumps(key[:63])}]"
         if not _LABEL_KEY.fullmatch(key):
-            faults.append(Violation(f"{field}[{key[:63]!r}]", "key must be 1 to 63 characters of [A-Za-z0-9._/-]"))
+            faults.append(Violation(path, "key must be 1 to 63 characters of [A-Za-z0-9._/-]"))
         if text_fault := check_text(value, 256):
-            faults.append(Violation(f"{field}[{key[:63]!r}]", f"value {text_fault}"))
+            faults.append(Violation(path, f"value {text_fault}"))
     return faults
 
 

@@ -11,7 +11,7 @@ from ..domain.delivery import Result, State
 from ..store.deliveries import Deliveries, Filter
 from . import convert, fields, paging
 from .context import Context
-from .event_service import FIRST, time_range
+from .event_service import FIRST, LAST, time_range
 
 DEFAULT_RANGE = 24 * 3600.0  # seconds
 
@@ -26,16 +26,17 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def GetDelivery(
         self, request: delivery_service_pb2.GetDeliveryRequest, context: Context
     ) -> delivery_service_pb2.GetDeliveryResponse:
-        delivery_id = fields.identity(ids.DELIVERY, request.delivery_id, "delivery_id")
-        found = await self._deliveries.get(fields.tenant(request), delivery_id)
+        found = await self._deliveries.get(*fields.named(ids.DELIVERY, request, "delivery_id"))
         return delivery_service_pb2.GetDeliveryResponse(delivery=convert.delivery(found))
 
     async def ListDeliveries(
         self, request: delivery_service_pb2.ListDeliveriesRequest, context: Context
     ) -> delivery_service_pb2.ListDeliveriesResponse:
-        tenant_id = fields.tenant(request)
-        filter = self._filter(request)
-        found, following = await self._deliveries.list(tenant_id, filter, limit=paging.size(request))
+        with fields.Faults() as faults:
+            tenant_id = faults.read("", fields.tenant, request)
+            size = faults.read(0, paging.size, request)
+            filter = self._filter(request, faults)
+        found, following = await self._deliveries.list(tenant_id, filter, limit=size)
         return delivery_service_pb2.ListDeliveriesResponse(
             deliveries=[convert.delivery(each) for each in found],
             next_page_token="" if following is None else paging.token(request, following.bytes),
@@ -58,32 +59,26 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
             raise errors.not_yet("WatchDeliveries")
         yield delivery_service_pb2.WatchDeliveriesResponse()
 
-    def _filter(self, request: delivery_service_pb2.ListDeliveriesRequest) -> Filter:
+    def _filter(self, request: delivery_service_pb2.ListDeliveriesRequest, faults: fields.Faults) -> Filter:
         given = request.filter
-        event_id = fields.identity(ids.EVENT, given.event_id, "filter.event_id") if given.event_id else None
-        default_since = FIRST if event_id else ids.first_of(self._now() - DEFAULT_RANGE)
-        since, before = time_range(given, default_since, "filter.")
-        if given.event_type and (fault := event.check_type(given.event_type)):
-            raise errors.InvalidFields.one("filter.event_type", fault)
+        webhook_id = event_id = None
+        if given.webhook_id:
+            webhook_id = faults.read(None, fields.identity, ids.WEBHOOK, given.webhook_id, "filter.webhook_id")
+        if given.event_id:
+            event_id = faults.read(None, fields.identity, ids.EVENT, given.event_id, "filter.event_id")
+        if given.event_type:
+            faults.note("filter.event_type", event.check_type(given.event_type))
         if any(not 1 <= status_class <= 5 for status_class in given.status_classes):
-            raise errors.InvalidFields.one("filter.status_classes", "must be from 1 to 5, e.g. 5 for 5xx")
-        try:
-            states = [State(state) for state in given.states]
-        except ValueError:
-            raise errors.InvalidFields.one("filter.states", "must be PENDING, SUCCEEDED, FAILED or CANCELLED") from None
-        try:
-            results = [Result(outcome) for outcome in given.outcomes]
-        except ValueError:
-            raise errors.InvalidFields.one("filter.outcomes", "must be outcomes of an attempt") from None
+            faults.note("filter.status_classes", "must be from 1 to 5, e.g. 5 for 5xx")
+        default_since = FIRST if event_id else ids.first_of(self._now() - DEFAULT_RANGE)
+        since, before = faults.read((FIRST, LAST), time_range, given, default_since, "filter.")
         return Filter(
             since=since,
-            before=paging.id_position(request) or before,
-            webhook_id=(
-                fields.identity(ids.WEBHOOK, given.webhook_id, "filter.webhook_id") if given.webhook_id else None
-            ),
+            before=faults.read(None, paging.id_position, request) or before,
+            webhook_id=webhook_id,
             event_id=event_id,
             event_type=given.event_type,
-            states=states,
+            states=faults.read([], fields.numbers, State, given.states, "filter.states"),
             status_classes=list(given.status_classes),
-            results=results,
+            results=faults.read([], fields.numbers, Result, given.outcomes, "filter.outcomes"),
         )

@@ -22,6 +22,7 @@ from .intake import Intake
 from .times import from_timestamp, timestamp_of
 
 MAX_UNANSWERED = 2000  # events of one stream; beyond it the stream is not read
+MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # of payloads in one page of events
 LAST = UUID(int=2**128 - 1)
 FIRST = UUID(int=0)
@@ -49,21 +50,27 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     async def BatchEmitEvents(
         self, request: event_service_pb2.BatchEmitEventsRequest, context: Context
     ) -> event_service_pb2.BatchEmitEventsResponse:
-        tenant_id = fields.tenant(request)
-        if not 1 <= len(request.requests) <= event.MAX_BATCH:
-            raise errors.InvalidFields.one(
-                "requests", f"must have 1 to {event.MAX_BATCH} entries, has {len(request.requests)}"
-            )
-        accepted, faults = [], []
-        for index, each in enumerate(request.requests):
-            prefix = f"requests[{index}]."
-            faults += [errors.Violation(prefix + name, "is not for batches") for name in _not_for_many(each)]
-            try:
-                accepted.append(await self._intake.event(each, tenant_id=tenant_id, prefix=prefix))
-            except errors.InvalidFields as error:
-                faults += error.violations
-        if faults:
-            raise errors.InvalidFields(faults)
+        if request.ByteSize() > MAX_BATCH_BYTES:
+            raise errors.LimitExceeded(f"a batch must be at most 32 MiB, this one is {request.ByteSize():,} bytes")
+        with fields.Faults() as faults:
+            tenant_id = faults.read("", fields.tenant, request)
+            if not 1 <= (count := len(request.requests)) <= event.MAX_BATCH:
+                faults.note("requests", f"must have 1 to {event.MAX_BATCH} entries, has {count:,}")
+        accepted: list[Event] = []
+        unknown: errors.EventTypeUnknown | None = None
+        with fields.Faults() as faults:
+            for index, each in enumerate(request.requests):
+                prefix = f"requests[{index}]."
+                for name in _not_for_many(each):
+                    faults.note(prefix + name, "is not for batches")
+                try:
+                    accepted.append(await self._intake.event(each, tenant_id=tenant_id, prefix=prefix))
+                except errors.InvalidFields as error:
+                    faults.found += error.violations
+                except errors.EventTypeUnknown as error:
+                    unknown = unknown or error
+        if unknown:
+            raise unknown
         results = await self._group_commit.emit_all(accepted)
         return event_service_pb2.BatchEmitEventsResponse(responses=[_response(result) for result in results])
 
@@ -75,12 +82,13 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
             group.create_task(stream.read(request_iterator))
             async for results in stream.results():
                 yield event_service_pb2.StreamEmitEventsResponse(results=results)
+        if stream.broken is not None:
+            raise stream.broken
 
     async def GetEvent(
         self, request: event_service_pb2.GetEventRequest, context: Context
     ) -> event_service_pb2.GetEventResponse:
-        tenant_id = fields.tenant(request)
-        event_id = fields.identity(ids.EVENT, request.event_id, "event_id")
+        tenant_id, event_id = fields.named(ids.EVENT, request, "event_id")
         found = await self._events.get(tenant_id, event_id)
         filter = Filter(since=FIRST, before=LAST, event_id=event_id)
         deliveries, _ = await self._deliveries.list(tenant_id, filter, limit=paging.MAX_SIZE)
@@ -91,22 +99,21 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     async def ListEvents(
         self, request: event_service_pb2.ListEventsRequest, context: Context
     ) -> event_service_pb2.ListEventsResponse:
-        tenant_id = fields.tenant(request)
-        if request.event_type and (fault := event.check_type(request.event_type)):
-            raise errors.InvalidFields.one("event_type", fault)
-        since, before = time_range(request, FIRST, "")
+        with fields.Faults() as faults:
+            tenant_id = faults.read("", fields.tenant, request)
+            size = faults.read(0, paging.size, request)
+            since, before = faults.read((FIRST, LAST), time_range, request, FIRST, "")
+            before = faults.read(None, paging.id_position, request) or before
+            if request.event_type:
+                faults.note("event_type", event.check_type(request.event_type))
         found, following = await self._events.list(
-            tenant_id,
-            since=since,
-            before=paging.id_position(request) or before,
-            event_type=request.event_type,
-            limit=paging.size(request),
+            tenant_id, since=since, before=before, event_type=request.event_type, limit=size
         )
         page: list[Event] = []
-        size = 0
+        length = 0
         for each in found:
-            size += len(each.payload)
-            if page and size > MAX_PAGE_BYTES:
+            length += len(each.payload)
+            if page and length > MAX_PAGE_BYTES:
                 following = page[-1].id
                 break
             page.append(each)
@@ -128,28 +135,35 @@ class _Stream:
         self._answers: list[event_service_pb2.StreamEmitEventsResult] = []
         self._unanswered = 0
         self._ended = False
+        self.broken: errors.HookpostError | None = None  # why no more can be read, other than by the caller's end
         self._answered = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
 
     async def read(self, requests: AsyncIterator[event_service_pb2.StreamEmitEventsRequest]) -> None:
         """Submits each event; a refused one is answered and does not end the stream."""
-        async for request in requests:
-            await self._may_read.wait()
-            self._unanswered += 1
-            if self._unanswered >= MAX_UNANSWERED:
-                self._may_read.clear()
-            try:
-                if wrong := _not_for_many(request.event):
-                    raise errors.InvalidFields(errors.Violation(f"event.{n}", "is not for streams") for n in wrong)
-                accepted = await self._intake.event(request.event, prefix="event.")
-                done = self._group_commit.submit([accepted])
-            except errors.HookpostError as error:
-                self._refuse(request.sequence, error)
-            else:
-                done.add_done_callback(functools.partial(self._finish, request.sequence))
+        try:
+            async for request in requests:
+                await self._submit(request)
+        except errors.HookpostError as error:
+            self.broken = error
         self._ended = True
         self._answered.set()
+
+    async def _submit(self, request: event_service_pb2.StreamEmitEventsRequest) -> None:
+        await self._may_read.wait()
+        self._unanswered += 1
+        if self._unanswered >= MAX_UNANSWERED:
+            self._may_read.clear()
+        try:
+            if wrong := _not_for_many(request.event):
+                raise errors.InvalidFields(errors.Violation(f"event.{n}", "is not for streams") for n in wrong)
+            accepted = await self._intake.event(request.event, prefix="event.")
+            done = self._group_commit.submit([accepted])
+        except errors.HookpostError as error:
+            self._refuse(request.sequence, error)
+        else:
+            done.add_done_callback(functools.partial(self._finish, request.sequence))
 
     async def results(self) -> AsyncIterator[list[event_service_pb2.StreamEmitEventsResult]]:
         """What can be answered, as it comes, until every event has been."""

@@ -8,6 +8,7 @@ from hookpost.v1 import event_type_pb2, event_type_service_pb2, event_type_servi
 
 from ..domain import errors, event, event_type
 from ..domain.event_type import EventType
+from ..domain.webhook import check_text
 from ..store.event_types import EventTypes
 from . import convert, fields, paging
 from .context import Context
@@ -37,21 +38,24 @@ class EventTypeService(event_type_service_pb2_grpc.EventTypeServiceServicer):
     async def ListEventTypes(
         self, request: event_type_service_pb2.ListEventTypesRequest, context: Context
     ) -> event_type_service_pb2.ListEventTypesResponse:
-        size = paging.size(request)
-        after = (paging.position(request) or b"").decode("ascii", "replace")
+        with fields.Faults() as faults:
+            size = faults.read(0, paging.size, request)
+            after = faults.read("", paging.name_position, request)
+            faults.note("group", check_text(request.group, event_type.MAX_GROUP))
         found = await self._event_types.list(after=after, group=request.group, limit=size + 1)
-        page = found[:size]
+        page = paging.fitting(convert.event_type(each) for each in found[:size])
         return event_type_service_pb2.ListEventTypesResponse(
-            event_types=[convert.event_type(each) for each in page],
-            next_page_token=paging.token(request, page[-1].name.encode()) if len(found) > size else "",
+            event_types=page,
+            next_page_token=paging.token(request, page[-1].name.encode()) if len(found) > len(page) else "",
         )
 
     async def UpdateEventType(
         self, request: event_type_service_pb2.UpdateEventTypeRequest, context: Context
     ) -> event_type_service_pb2.UpdateEventTypeResponse:
         message = request.event_type
-        names = fields.mask(request.update_mask, message, convert.EVENT_TYPE_SETTABLE)
-        name = _name(message.name, "event_type.name")
+        with fields.Faults() as faults:
+            name = faults.read("", _name, message.name, "event_type.name")
+            names = faults.read([], fields.mask, request.update_mask, message, convert.EVENT_TYPE_SETTABLE)
         changed = await self._event_types.update(name, _given(message, names), message.etag)
         return event_type_service_pb2.UpdateEventTypeResponse(event_type=convert.event_type(changed))
 

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+import enum
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from google.protobuf import field_mask_pb2
 
 from ..domain import errors, event, ids
+
+P = ParamSpec("P")
+T = TypeVar("T")
+E = TypeVar("E", bound=enum.IntEnum)
+NIL = UUID(int=0)
+
+
+class Faults:
+    """Gathers what is wrong with a request, so that its caller is told all at once: leaving the block raises it."""
+
+    def __init__(self) -> None:
+        self.found: list[errors.Violation] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self.found:
+            raise errors.InvalidFields(self.found)
+
+    def read(self, otherwise: T, read: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `read` answers; `otherwise`, where it raises InvalidFields: the block will not end well then."""
+        try:
+            return read(*args, **kwargs)
+        except errors.InvalidFields as error:
+            self.found += error.violations
+            return otherwise
+
+    def note(self, field: str, fault: str | None) -> None:
+        """Adds a fault of a field, if there is one."""
+        if fault:
+            self.found.append(errors.Violation(field, fault))
 
 
 def tenant(request: Any, field: str = "tenant_id") -> str:
@@ -27,6 +60,21 @@ def identity(prefix: str, value: str, field: str) -> UUID:
         return ids.parse(prefix, value)
     except ValueError as error:
         raise errors.InvalidFields.one(field, str(error)) from None
+
+
+def named(prefix: str, request: Any, field: str) -> tuple[str, UUID]:
+    """The tenant and the id of the one thing that a request is about. Raises InvalidFields."""
+    with Faults() as faults:
+        tenant_id = faults.read("", tenant, request)
+        return tenant_id, faults.read(NIL, identity, prefix, getattr(request, field), field)
+
+
+def numbers(kind: type[E], given: Iterable[int], field: str) -> list[E]:
+    """Members of an enum of the domain. Raises InvalidFields for a number that is none."""
+    try:
+        return [kind(number) for number in given]
+    except ValueError:
+        raise errors.InvalidFields.one(field, f"must be of {', '.join(each.name for each in kind)}") from None
 
 
 def mask(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,9 +75,7 @@ class Edge(grpc.aio.ServerInterceptor):
             started = self._started()
             code = "CANCELLED"
             try:
-                if isinstance(request, Undecodable):
-                    raise errors.InvalidFields.one("request", "is not a valid protobuf message of this method")
-                answer = await behaviour(request, context)
+                answer = await behaviour(_decoded(request), context)
                 code = "OK"
                 return answer
             except errors.HookpostError as error:
@@ -90,15 +89,15 @@ class Edge(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, method: str, behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Any:
+    def _stream(self, method: str, behaviour: Callable[[Any, Any], AsyncGenerator[Any]]) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             started = self._started()
             code = "CANCELLED"
             try:
-                if isinstance(request, Undecodable):
-                    raise errors.InvalidFields.one("request", "is not a valid protobuf message of this method")
-                async for answer in behaviour(request, context):
-                    yield answer
+                given = _each_decoded(request) if hasattr(request, "__aiter__") else _decoded(request)
+                async with contextlib.aclosing(behaviour(given, context)) as answers:
+                    async for answer in answers:
+                        yield answer
                 code = "OK"
             except errors.HookpostError as error:
                 code = rpc_errors.code_of(error).name
@@ -122,3 +121,15 @@ def _decoder(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return Undecodable()
 
     return decode
+
+
+def _decoded(request: Any) -> Any:
+    """The request. Raises InvalidFields when its bytes were no message."""
+    if isinstance(request, Undecodable):
+        raise errors.InvalidFields.one("request", "is not a valid protobuf message of this method")
+    return request
+
+
+async def _each_decoded(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _decoded(request)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
-from ..domain import errors
+from google.protobuf.message import Message
 
+from ..domain import errors, event
+
+M = TypeVar("M", bound=Message)
 DEFAULT_SIZE, MAX_SIZE = 50, 1000
+MAX_BYTES = 2 * 1024 * 1024
+DAMAGED = "is damaged; begin without one"
 _VERSION = 1
 
 
@@ -19,6 +25,18 @@ def size(request: Any) -> int:
     if request.page_size < 0:
         raise errors.InvalidFields.one("page_size", f"must not be negative; 0 means {DEFAULT_SIZE}")
     return min(request.page_size or DEFAULT_SIZE, MAX_SIZE)
+
+
+def fitting(messages: Iterable[M]) -> list[M]:
+    """As many as fit into one page, at least one: clients take no answer of more than 4 MiB."""
+    page: list[M] = []
+    length = 0
+    for message in messages:
+        length += message.ByteSize()
+        if page and length > MAX_BYTES:
+            break
+        page.append(message)
+    return page
 
 
 def token(request: Any, last: bytes) -> str:
@@ -50,8 +68,16 @@ def id_position(request: Any) -> UUID | None:
     if last is None:
         return None
     if len(last) != 16:
-        raise errors.InvalidFields.one("page_token", "is damaged; begin without one")
+        raise errors.InvalidFields.one("page_token", DAMAGED)
     return UUID(bytes=last)
+
+
+def name_position(request: Any) -> str:
+    """As `position`, for the list of event types, which is ordered by name."""
+    name = (position(request) or b"").decode("ascii", "replace")
+    if name and event.check_type(name):
+        raise errors.InvalidFields.one("page_token", DAMAGED)
+    return name
 
 
 def _binding(request: Any) -> bytes:

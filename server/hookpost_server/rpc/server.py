@@ -23,7 +23,6 @@ from hookpost.v1 import (
     webhook_service_pb2_grpc,
 )
 
-from ..config import Address
 from .api_key_service import ApiKeyService
 from .delivery_service import DeliveryService
 from .event_service import EventService
@@ -79,14 +78,14 @@ class RpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server, [*self._names, health.SERVICE_NAME])
 
-    async def start(self, address: Address) -> Address:
-        """Listens; returns the address with its real port. Raises OSError when the address can't be had."""
+    async def start(self, address: str) -> int:
+        """Listens; returns the real port. Raises OSError when the address can't be had."""
         try:
-            port = self._server.add_insecure_port(str(address))
+            port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(f"can't listen on {address}") from error
         await self._server.start()
-        return Address(address.host, port)
+        return port
 
     async def set_serving(self, serving: bool) -> None:
         """What grpc.health.v1 answers, for the server as a whole and for each service."""

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
 def to_timestamp(moment: datetime) -> timestamp_pb2.Timestamp:
-    seconds = int(moment.timestamp() // 1)
-    return timestamp_pb2.Timestamp(seconds=seconds, nanos=moment.microsecond * 1000)
+    """Exact: a float of seconds would round the last microseconds of a far year up to the next second."""
+    return timestamp_pb2.Timestamp(seconds=(moment - _EPOCH) // _SECOND, nanos=moment.microsecond * 1000)
 
 
 def timestamp_of(seconds: float) -> timestamp_pb2.Timestamp:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 from uuid import UUID
 
@@ -31,12 +32,13 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def CreateWebhook(
         self, request: webhook_service_pb2.CreateWebhookRequest, context: Context
     ) -> webhook_service_pb2.CreateWebhookResponse:
-        tenant_id = fields.tenant(request.webhook, "webhook.tenant_id")
-        request_id = fields.request_id(request.request_id)
-        given, faults = convert.webhook_settings(request.webhook, convert.WEBHOOK_SETTABLE)
-        faults += _secret_faults(request.signing_key)
+        faults = fields.Faults()  # the rules raise them, together with what they find
+        tenant_id = faults.read("", fields.tenant, request.webhook, "webhook.tenant_id")
+        request_id = faults.read("", fields.request_id, request.request_id)
+        faults.note("signing_key", _secret_fault(request.signing_key))
+        given, unreadable = convert.webhook_settings(request.webhook, convert.WEBHOOK_SETTABLE)
         await self._known_types.refresh()
-        settings = self._rules.check(changed(Settings(), given), faults)
+        settings = self._rules.check(changed(Settings(), given), [*faults.found, *unreadable])
         webhook = await self._webhooks.create(
             tenant_id,
             settings,
@@ -59,37 +61,38 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         self, request: webhook_service_pb2.ListWebhooksRequest, context: Context
     ) -> webhook_service_pb2.ListWebhooksResponse:
         _no_health_yet(request)
-        tenant_id = fields.tenant(request)
-        size = paging.size(request)
-        if request.event_type and (fault := event.check_type(request.event_type)):
-            raise errors.InvalidFields.one("event_type", fault)
-        if fault := check_text(request.query, 256):
-            raise errors.InvalidFields.one("query", fault)
-        try:
-            states = [State(state) for state in request.states]
-        except ValueError:
-            raise errors.InvalidFields.one("states", "must be ACTIVE, DISABLED or SUSPENDED") from None
+        with fields.Faults() as faults:
+            tenant_id = faults.read("", fields.tenant, request)
+            size = faults.read(0, paging.size, request)
+            before = faults.read(None, paging.id_position, request) or LAST
+            states: list[State] = faults.read([], fields.numbers, State, request.states, "states")
+            if request.event_type:
+                faults.note("event_type", event.check_type(request.event_type))
+            for key, value in request.labels.items():
+                faults.note(f"labels[{json.dumps(key[:63])}]", check_text(key, 63) or check_text(value, 256))
+            faults.note("query", check_text(request.query, 256))
         found = await self._webhooks.list(
             tenant_id,
-            before=paging.id_position(request) or LAST,
+            before=before,
             states=states,
             patterns=event.patterns(request.event_type) if request.event_type else [],
             labels=dict(request.labels),
             query=request.query,
             limit=size + 1,
         )
-        page = found[:size]
+        page = paging.fitting(convert.webhook(webhook) for webhook in found[:size])
+        following = found[len(page) - 1].id if len(found) > len(page) else None
         return webhook_service_pb2.ListWebhooksResponse(
-            webhooks=[convert.webhook(webhook) for webhook in page],
-            next_page_token=paging.token(request, page[-1].id.bytes) if len(found) > size else "",
+            webhooks=page, next_page_token="" if following is None else paging.token(request, following.bytes)
         )
 
     async def UpdateWebhook(
         self, request: webhook_service_pb2.UpdateWebhookRequest, context: Context
     ) -> webhook_service_pb2.UpdateWebhookResponse:
-        tenant_id = fields.tenant(request.webhook, "webhook.tenant_id")
-        webhook_id = fields.identity(ids.WEBHOOK, request.webhook.id, "webhook.id")
-        names = fields.mask(request.update_mask, request.webhook, convert.WEBHOOK_SETTABLE)
+        with fields.Faults() as wrong:
+            tenant_id = wrong.read("", fields.tenant, request.webhook, "webhook.tenant_id")
+            webhook_id = wrong.read(fields.NIL, fields.identity, ids.WEBHOOK, request.webhook.id, "webhook.id")
+            names = wrong.read([], fields.mask, request.update_mask, request.webhook, convert.WEBHOOK_SETTABLE)
         given, faults = convert.webhook_settings(request.webhook, names)
         await self._known_types.refresh()
         webhook = await self._webhooks.update(
@@ -115,9 +118,10 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def DisableWebhook(
         self, request: webhook_service_pb2.DisableWebhookRequest, context: Context
     ) -> webhook_service_pb2.DisableWebhookResponse:
-        if fault := check_text(request.reason, MAX_REASON):
-            raise errors.InvalidFields.one("reason", fault)
-        webhook = await self._webhooks.disable(*_named(request), reason=request.reason)
+        with fields.Faults() as faults:
+            named = faults.read(("", fields.NIL), _named, request)
+            faults.note("reason", check_text(request.reason, MAX_REASON))
+        webhook = await self._webhooks.disable(*named, reason=request.reason)
         return webhook_service_pb2.DisableWebhookResponse(webhook=convert.webhook(webhook))
 
     async def GetSigningKey(
@@ -134,14 +138,13 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def RotateSigningKey(
         self, request: webhook_service_pb2.RotateSigningKeyRequest, context: Context
     ) -> webhook_service_pb2.RotateSigningKeyResponse:
-        tenant_id, webhook_id = _named(request)
-        request_id = fields.request_id(request.request_id)
-        faults = _secret_faults(request.signing_key)
         overlap = from_duration(request.overlap)
-        if not 0 <= overlap <= signing.MAX_OVERLAP:
-            faults.append(errors.Violation("overlap", "must be from 0 s to 7 days"))
-        if faults:
-            raise errors.InvalidFields(faults)
+        with fields.Faults() as faults:
+            tenant_id, webhook_id = faults.read(("", fields.NIL), _named, request)
+            request_id = faults.read("", fields.request_id, request.request_id)
+            faults.note("signing_key", _secret_fault(request.signing_key))
+            if not 0 <= overlap <= signing.MAX_OVERLAP:
+                faults.note("overlap", "must be from 0 s to 7 days")
         webhook, secret = await self._webhooks.rotate_key(
             tenant_id, webhook_id, request.signing_key or signing.new_secret(), overlap, request_id=request_id
         )
@@ -160,12 +163,11 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
 
 def _named(request: Any) -> tuple[str, UUID]:
     """The webhook that a request names."""
-    return fields.tenant(request), fields.identity(ids.WEBHOOK, request.webhook_id, "webhook_id")
+    return fields.named(ids.WEBHOOK, request, "webhook_id")
 
 
-def _secret_faults(secret: str) -> list[errors.Violation]:
-    fault = signing.check_secret(secret) if secret else None
-    return [errors.Violation("signing_key", fault)] if fault else []
+def _secret_fault(secret: str) -> str | None:
+    return signing.check_secret(secret) if secret else None
 
 
 def _digest(request: webhook_service_pb2.CreateWebhookRequest) -> bytes:

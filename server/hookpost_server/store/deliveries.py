@@ -105,7 +105,8 @@ class Deliveries:
             following = (last.tenant_id, last.webhook_id)
         return claims, following
 
-    # Fenced: a row that was claimed again since, or has ended, takes no outcome; then no attempt is written either.
+    # Fenced: a row that was claimed again since, or has ended, takes no outcome; then no attempt is written either. An
+    # outcome uses up its claim: if the reply to the commit is lost and the batch comes again, it adds nothing twice.
     # The attempt's number comes from the row, so that numbers have neither gaps nor repeats.
     RECORD = """
         with input as (
@@ -115,7 +116,8 @@ class Deliveries:
                 as i(id, tenant_id, claim_count, state, delay, result, status, start_time, latency, url, error,
                      response_headers, response_body, truncated)
         ), recorded as (
-            update deliveries d set state = i.state, attempt_count = d.attempt_count + 1,
+            update deliveries d set state = i.state, claim_count = d.claim_count + 1,
+                attempt_count = d.attempt_count + 1,
                 due_at = case when i.state = 1 then now() + i.delay else d.due_at end,
                 finish_time = case when i.state = 1 then null else now() end,
                 last_result = i.result, last_status = i.status

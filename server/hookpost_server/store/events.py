@@ -59,7 +59,7 @@ class Events:
                 as i(id, tenant_id, type, payload, occur_time, key, fingerprint, route)
         ), keyed as (
             insert into idempotency_keys (key, tenant_id, event_id, fingerprint)
-            select key, tenant_id, id, fingerprint from input where key is not null order by key, tenant_id
+            select key, tenant_id, id, fingerprint from input where key is not null order by key, tenant_id, id
             on conflict do nothing returning event_id
         ), fresh as materialized (
             select * from input where key is null or id in (select event_id from keyed)

@@ -258,17 +258,19 @@ class Webhooks:
 
     DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
     DELETE_KEYS = "delete from signing_keys where webhook_id = $1 and tenant_id = $2"
+    # Rows come by due time here and by id in every other statement: skipping what is locked, it can't deadlock.
     CANCEL = """
         update deliveries d set state = 4, finish_time = now()
         from (select id, tenant_id from deliveries
-              where tenant_id = $1 and webhook_id = $2 and state = 1 order by due_at limit $3 for update) due
+              where tenant_id = $1 and webhook_id = $2 and state = 1
+              order by due_at limit $3 for update skip locked) due
         where d.id = due.id and d.tenant_id = due.tenant_id
     """
 
     async def delete(self, tenant_id: str, webhook_id: UUID, etag: str = "") -> int:
         """Removes the webhook, then cancels its waiting deliveries in steps; returns how many.
 
-        What an emit queues at the same moment, or what is beyond CANCEL_MOST, the engine cancels when it is due.
+        What is queued or recorded at the same moment, or is beyond CANCEL_MOST, the engine cancels when it is due.
         Raises NotFound, EtagMismatch.
         """
         async with self._database.transaction() as connection:

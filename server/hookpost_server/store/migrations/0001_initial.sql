@@ -86,7 +86,8 @@ create table events (
 create index events_by_tenant on events (tenant_id, id);
 
 -- The log entry and the queue in one row. A delivery's id is made from its event's and its webhook's, so the primary
--- key itself forbids a second entry. A claim moves due_at to the end of the lease and raises claim_count.
+-- key itself forbids a second entry. A claim moves due_at to the end of the lease and raises claim_count; so does the
+-- outcome that uses the claim up.
 create table deliveries (
     tenant_id      text collate "C" not null,
     id             uuid not null,

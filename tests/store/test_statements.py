@@ -1,0 +1,50 @@
+"""Every SQL constant of every store class fits the migrated schema: names, types, parameters."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+
+import asyncpg
+
+from hookpost_server import store
+from hookpost_server.store.database import BY_KEY
+
+FRAGMENTS = {"Deliveries._MATCHES"}  # parts of statements, not statements
+
+
+def statements() -> dict[str, str]:
+    """All upper-case texts of all classes of all modules in `store`."""
+    found = {}
+    for module in pkgutil.iter_modules(store.__path__):
+        loaded = importlib.import_module(f"{store.__name__}.{module.name}")
+        for class_name, cls in inspect.getmembers(loaded, inspect.isclass):
+            if cls.__module__ != loaded.__name__:
+                continue
+            for name, value in vars(cls).items():
+                if re.fullmatch(r"_?[A-Z][A-Z_]*", name) and isinstance(value, str):
+                    found[f"{class_name}.{name}"] = value
+    return found
+
+
+async def test_every_statement_is_prepared(sql: asyncpg.Connection) -> None:
+    found = statements()
+    assert {"Events.EMIT", "Deliveries.CLAIM", "Deliveries.RECORD", "Webhooks.LIST", "Partitions._UNKNOWN"} <= set(found)
+    assert set(found) >= FRAGMENTS
+    faults = {}
+    for name in found.keys() - FRAGMENTS:
+        try:
+            await sql.prepare(found[name])
+        except asyncpg.PostgresError as error:
+            faults[name] = str(error)
+    assert faults == {}
+
+
+async def test_the_planner_settings_are_known(sql: asyncpg.Connection) -> None:
+    async with sql.transaction():
+        await sql.execute(BY_KEY)
+        for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+            assert await sql.fetchval(f"show {setting}") == "off"
+    assert await sql.fetchval("show enable_seqscan") == "on"

@@ -1,0 +1,293 @@
+"""Webhooks' verbs, one after another and against each other."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from hookpost_server.domain import errors, event, ids
+from hookpost_server.domain.delivery import State as DeliveryState
+from hookpost_server.domain.envelope import Format
+from hookpost_server.domain.webhook import Settings, State
+from hookpost_server.store.deliveries import Deliveries
+from hookpost_server.store.events import Events
+from hookpost_server.store.webhooks import Webhooks, keys_in_force
+
+from . import making
+from .making import SECRET, TENANT
+
+LAST = UUID(int=2**128 - 1)
+FULL = making.settings(
+    name="Bestellungen – 注文 'quoted'",
+    url="https://example.com/a?b=c",
+    event_types=("User.Created", "Role.*", "*"),
+    headers={"Authorization": "Bearer t", "x-team": 'a"b'},
+    retry_policy=making.retries(1.5, 86400),
+    timeout=29.5,
+    payload_format=Format.CLOUDEVENTS,
+    max_in_flight=1000,
+    rate_limit=0.1,
+    labels={"team": "核", "env": ""},
+)
+
+
+def renamed(name: str) -> Callable[[Settings], Settings]:
+    return lambda settings: dataclasses.replace(settings, name=name)
+
+
+async def subscriptions(sql: asyncpg.Connection, webhook_id: UUID) -> list[str]:
+    rows = await sql.fetch("select pattern from subscriptions where webhook_id = $1 order by pattern", webhook_id)
+    return [row["pattern"] for row in rows]
+
+
+async def test_what_is_created_is_what_is_read(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
+    made = await webhooks.create(TENANT, FULL, SECRET)
+    assert made.settings == FULL
+    assert (made.tenant_id, made.state, made.state_reason, made.version) == (TENANT, State.ACTIVE, "", 1)
+    assert [key.secret for key in made.keys] == [SECRET]
+    assert made.keys[0].expire_time is None
+    assert await webhooks.get(TENANT, made.id) == made
+    assert await webhooks.get_many([made.id, UUID(int=1)]) == {made.id: made}
+    assert await webhooks.versions([made.id, UUID(int=1)]) == {made.id: 1}
+    assert await subscriptions(sql, made.id) == ["*", "Role.*", "User.Created"]
+
+
+async def test_another_tenants_webhook_is_not_there(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks, "a")
+    for act in (
+        webhooks.get("b", made.id),
+        webhooks.update("b", made.id, renamed("x")),
+        webhooks.enable("b", made.id),
+        webhooks.disable("b", made.id, ""),
+        webhooks.delete("b", made.id),
+        webhooks.rotate_key("b", made.id, SECRET, 0),
+    ):
+        with pytest.raises(errors.NotFound, match=re.escape(ids.text(ids.WEBHOOK, made.id))):
+            await act
+    await webhooks.suspend("b", made.id, "no")
+    assert await webhooks.get("a", made.id) == made
+    assert await webhooks.list("b", before=LAST) == []
+
+
+async def test_a_request_id_makes_one_webhook(webhooks: Webhooks) -> None:
+    first = await webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"same")
+    repeated = await webhooks.create(TENANT, FULL, "whsec_other", request_id="r", digest=b"same")
+    assert repeated == first
+    with pytest.raises(errors.RequestIdReused):
+        await webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"other")
+    elsewhere = await webhooks.create("b", FULL, SECRET, request_id="r", digest=b"other")
+    assert elsewhere.id != first.id
+    assert making.ids_of(await webhooks.list(TENANT, before=LAST)) == [first.id]
+
+
+async def test_a_request_id_at_once_makes_one_webhook(webhooks: Webhooks) -> None:
+    made = await asyncio.gather(
+        *(webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"d") for _ in range(8))
+    )
+    assert len({webhook.id for webhook in made}) == 1
+    assert [len(webhook.keys) for webhook in made] == [1] * 8
+    assert len(await webhooks.list(TENANT, before=LAST)) == 1
+
+
+async def test_list_filters(webhooks: Webhooks) -> None:
+    a = await making.webhook(webhooks, name="Shop 100%", event_types=("User.Created",), labels={"env": "prod"})
+    b = await making.webhook(webhooks, url="https://shop.example/_x", event_types=("User.*",))
+    c = await making.webhook(webhooks, labels={"env": "prod", "team": "x"}, event_types=("Role.Created",))
+    await webhooks.disable(TENANT, b.id, "")
+    await webhooks.suspend(TENANT, c.id, "gone")
+
+    async def found(**filters: object) -> list[UUID]:
+        return making.ids_of(await webhooks.list(TENANT, before=LAST, **filters))  # type: ignore[arg-type]
+
+    assert await found() == [c.id, b.id, a.id]
+    assert await found(states=[State.ACTIVE]) == [a.id]
+    assert await found(states=[State.DISABLED, State.SUSPENDED]) == [c.id, b.id]
+    assert await found(patterns=event.patterns("User.Created")) == [b.id, a.id]
+    assert await found(patterns=event.patterns("Role.Created")) == [c.id]
+    assert await found(labels={"env": "prod"}) == [c.id, a.id]
+    assert await found(labels={"env": "prod", "team": "x"}) == [c.id]
+    assert await found(query="sHoP") == [b.id, a.id]
+    assert await found(query="0%") == [a.id]  # no pattern, but what it says
+    assert await found(query="_x") == [b.id]
+    assert await found(query="'; drop table webhooks; --") == []
+    assert await found(states=[State.DISABLED], labels={"env": "prod"}) == []
+
+
+async def test_list_pages_show_each_once(webhooks: Webhooks) -> None:
+    made = [(await making.webhook(webhooks, name=f"w{n}")).id for n in range(7)]
+    seen: list[UUID] = []
+    before = LAST
+    while page := await webhooks.list(TENANT, before=before, limit=3):
+        assert len(page) <= 3
+        assert all(len(webhook.keys) == 1 for webhook in page)
+        seen += making.ids_of(page)
+        before = page[-1].id
+        if len(seen) == 3:  # a newcomer belongs to no later page
+            await making.webhook(webhooks)
+    assert seen == made[::-1]
+
+
+async def test_update(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
+    made = await making.webhook(webhooks, event_types=("User.Created", "Role.*"))
+    changed = await webhooks.update(TENANT, made.id, lambda before: FULL, made.etag)
+    assert (changed.settings, changed.version) == (FULL, 2)
+    assert changed.update_time > made.update_time
+    assert await webhooks.get(TENANT, made.id) == changed
+    assert await subscriptions(sql, made.id) == ["*", "Role.*", "User.Created"]
+    with pytest.raises(errors.EtagMismatch):
+        await webhooks.update(TENANT, made.id, renamed("late"), made.etag)
+    assert (await webhooks.update(TENANT, made.id, renamed("again"))).version == 3
+
+
+async def test_an_update_that_fails_changes_nothing(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+
+    def refuse(settings: Settings) -> Settings:
+        raise errors.InvalidFields.one("webhook.url", "no")
+
+    with pytest.raises(errors.InvalidFields):
+        await webhooks.update(TENANT, made.id, refuse)
+    assert await webhooks.get(TENANT, made.id) == made
+
+
+async def test_of_two_updates_with_one_etag_one_wins(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+    results = await asyncio.gather(
+        *(webhooks.update(TENANT, made.id, renamed(f"n{n}"), made.etag) for n in range(6)), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in results) == ["EtagMismatch"] * 5 + ["Webhook"]
+    assert (await webhooks.get(TENANT, made.id)).version == 2
+
+
+async def test_disable_enable_suspend(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+    disabled = await webhooks.disable(TENANT, made.id, "holidays")
+    assert (disabled.state, disabled.state_reason, disabled.version) == (State.DISABLED, "holidays", 2)
+    assert (await webhooks.disable(TENANT, made.id, "holidays")).version == 2  # nothing changed
+    await webhooks.suspend(TENANT, made.id, "410")
+    assert (await webhooks.get(TENANT, made.id)).state is State.DISABLED  # a person's word stands
+    enabled = await webhooks.enable(TENANT, made.id)
+    assert (enabled.state, enabled.state_reason, enabled.version) == (State.ACTIVE, "", 3)
+    await webhooks.suspend(TENANT, made.id, "410")
+    suspended = await webhooks.get(TENANT, made.id)
+    assert (suspended.state, suspended.state_reason, suspended.version) == (State.SUSPENDED, "410", 4)
+    assert (await webhooks.enable(TENANT, made.id)).state is State.ACTIVE
+
+
+async def test_delete_takes_everything_along(
+    webhooks: Webhooks, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
+) -> None:
+    made, kept = await making.webhook(webhooks), await making.webhook(webhooks)
+    emitted = [making.event() for _ in range(5)]
+    await making.queue(events, *emitted)
+    done = next(c for c in await making.claim_all(deliveries) if c.webhook_id == made.id)
+    await deliveries.record([making.record(done)])
+    with pytest.raises(errors.EtagMismatch):
+        await webhooks.delete(TENANT, made.id, '"7"')
+    assert await webhooks.delete(TENANT, made.id, made.etag) == 4
+    with pytest.raises(errors.NotFound):
+        await webhooks.delete(TENANT, made.id)
+    for table in ("subscriptions", "signing_keys"):
+        assert await sql.fetchval(f"select count(*) from {table} where webhook_id = $1", made.id) == 0
+    states = [
+        (await deliveries.get(TENANT, ids.delivery(emitted[n].id, webhook.id))).state
+        for webhook in (made, kept)
+        for n in range(5)
+    ]
+    cancelled = [DeliveryState.SUCCEEDED] + [DeliveryState.CANCELLED] * 4
+    assert sorted(states[:5]) == cancelled
+    assert states[5:] == [DeliveryState.PENDING] * 5
+    assert (await making.queue(events, making.event())).results[0].delivery_count == 1  # type: ignore[union-attr]
+
+
+async def test_delete_cancels_in_steps(
+    webhooks: Webhooks, events: Events, monkeypatch: pytest.MonkeyPatch, sql: asyncpg.Connection
+) -> None:
+    monkeypatch.setattr("hookpost_server.store.webhooks.CANCEL_STEP", 3)
+    monkeypatch.setattr("hookpost_server.store.webhooks.CANCEL_MOST", 6)
+    made, small = await making.webhook(webhooks), await making.webhook(webhooks, event_types=("Role.*",))
+    await making.queue(events, *(making.event() for _ in range(8)), making.event("Role.Created"))
+    assert await webhooks.delete(TENANT, made.id) == 6
+    assert await sql.fetchval("select count(*) from deliveries where webhook_id = $1 and state = 1", made.id) == 3
+    assert await webhooks.delete(TENANT, small.id) == 1
+
+
+async def test_delete_does_not_wait_for_an_outcome_being_recorded(
+    webhooks: Webhooks, events: Events, sql: asyncpg.Connection
+) -> None:
+    """A record takes its rows by id, delete by due time: were both to wait, they could wait for each other."""
+    made = await making.webhook(webhooks)
+    emitted = [making.event() for _ in range(3)]
+    await making.queue(events, *emitted)
+    held = ids.delivery(emitted[1].id, made.id)
+    async with sql.transaction():
+        assert await sql.fetchval("select id from deliveries where id = $1 for update", held) == held
+        assert await webhooks.delete(TENANT, made.id) == 2
+
+
+async def test_rotate_with_overlap(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+    rotated, secret = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    assert secret == "second-second-second"
+    assert rotated.version == 2
+    assert [key.secret for key in rotated.keys] == ["second-second-second", SECRET]
+    assert rotated.keys[0].expire_time is None
+    expiry = rotated.keys[1].expire_time
+    assert expiry is not None
+    assert timedelta(minutes=59) < expiry - datetime.now(UTC) < timedelta(minutes=61)
+    # A later rotation shortens what is left of an old key, and never lengthens it.
+    longer, _ = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 7200)
+    assert [key.secret for key in longer.keys] == ["third-third-third-third", "second-second-second", SECRET]
+    assert longer.keys[2].expire_time == expiry
+    shorter, _ = await webhooks.rotate_key(TENANT, made.id, "fourth-fourth-fourth", 60)
+    assert all(key.expire_time and key.expire_time < expiry for key in shorter.keys[1:])
+
+
+async def test_rotate_at_once_leaves_one_key(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
+    made = await making.webhook(webhooks)
+    await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    rotated, _ = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 0)
+    assert [key.secret for key in rotated.keys] == ["third-third-third-third"]
+    assert await sql.fetchval("select count(*) from signing_keys where webhook_id = $1", made.id) == 1
+
+
+async def test_a_request_id_rotates_once(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+    first, secret = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600, request_id="r")
+    again, same = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 3600, request_id="r")
+    assert (again, same) == (first, secret)
+    other, third = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 3600, request_id="s")
+    assert third == "third-third-third-third"
+    assert len(other.keys) == 3
+
+
+async def test_rotations_at_once_leave_one_current_key(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+    await asyncio.gather(*(webhooks.rotate_key(TENANT, made.id, f"secret-number-{n:03}", 60) for n in range(6)))
+    keys = (await webhooks.get(TENANT, made.id)).keys
+    assert [key.expire_time is None for key in keys] == [True] + [False] * 6
+
+
+async def test_an_expired_key_is_not_in_force(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
+    made = await making.webhook(webhooks)
+    rotated, _ = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    # One that is remembered while its key expires …
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert [key.secret for key in keys_in_force(rotated, later)] == ["second-second-second"]
+    assert len(keys_in_force(rotated, datetime.now(UTC))) == 2
+    # … and one that is read after.
+    await sql.execute("update signing_keys set expire_time = now() where expire_time is not null")
+    assert [key.secret for key in (await webhooks.get(TENANT, made.id)).keys] == ["second-second-second"]
+
+
+async def test_secrets_show_in_no_repr(webhooks: Webhooks) -> None:
+    made = await webhooks.create(TENANT, FULL, SECRET)
+    assert SECRET not in repr(made)
+    assert "Bearer t" not in repr(made)
