@@ -64,12 +64,14 @@ def make_venv() -> str:
 
 def install(python: str, lock: Path) -> None:
     """By uv, which takes seconds; by pip where uv is not to be had."""
-    ours = ["-e", str(ROOT / "clients" / "python"), "-e", str(SERVER)]
+    ours = ["--no-deps", "-e", str(ROOT / "clients" / "python"), "-e", str(SERVER)]
+    wanted = (["--require-hashes", "-r", str(lock)], ours)
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     uv = [python, "-m", "uv", "pip", "install", "-q", "--python", python, "--link-mode", "copy"]
-    use = uv if run([*pip, "uv"], quiet=True) and run([python, "-m", "uv", "--version"], quiet=True) else pip
     say("Installing packages…")
-    if not run([*use, "--require-hashes", "-r", str(lock)]) or not run([*use, "--no-deps", *ours]):
+    if run([*pip, "uv"], quiet=True) and all(run([*uv, *what], quiet=True) for what in wanted):
+        return
+    if not all(run([*pip, *what]) for what in wanted):
         sys.exit("Packages could not be installed; the lines above say why.")
 
 
@@ -78,7 +80,7 @@ def run(command: list[str], *, quiet: bool = False) -> bool:
     environment = dict(os.environ)
     if not os.access(environment.get("HOME", "/nonexistent"), os.W_OK):
         environment["UV_CACHE_DIR"] = str(VENV / ".cache")
-    environment["UV_PYTHON_DOWNLOADS"] = "never"
+    environment |= {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "true"}
     return subprocess.run(command, stdout=output, stderr=output, env=environment, check=False).returncode == 0
 
 

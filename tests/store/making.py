@@ -114,3 +114,15 @@ async def blocked(sql: asyncpg.Connection, count: int) -> None:
         return number >= count
 
     await until(waiting, f"{count} statements that wait for a lock")
+
+
+async def drop_connections(sql: asyncpg.Connection) -> None:
+    """Ends all other sessions of the database, and returns when they have ended."""
+    ended = await sql.fetch(
+        """
+        select pg_terminate_backend(pid, 10000) as done from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+        """
+    )
+    assert ended
+    assert all(row["done"] for row in ended)

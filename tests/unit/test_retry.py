@@ -133,7 +133,7 @@ def test_retry_after_makes_a_delay_longer_only_and_a_day_at_most(policy: RetryPo
         pytest.param("Fri, 21 Aug 2026 10:01:30 -0000", 90.0, id="date without a zone"),
         pytest.param("Fri, 21 Aug 2026 09:59:59 GMT", 0.0, id="past date"),
         pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", 0.0, id="1970"),
-        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", 251_615_152_799.0 + 14 * 3600 - 14 * 3600, id="year 9999"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799.0 - NOW, id="year 9999"),
     ],
 )
 def test_retry_after(value: str, seconds: float) -> None:
@@ -142,9 +142,28 @@ def test_retry_after(value: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", " ", "-1", "+1", "1.5", "1e3", "1e309", "NaN", "inf", "0x10", "1_0", "120, 60", "120 s", "soon", "٣", "²"]
-    + ["99999999999999", "9" * 1_000_000, "Fri, 32 Aug 2026 10:00:00 GMT", "Fri, 21 Aug 2026 25:00:00 GMT"]
-    + ["Fri, 21 Aug 10000 10:00:00 GMT", "Fri, 21 Aug 2026 10:00:00 +9999", "x" * 30, "\ud800" * 30, "\0" * 25],
+    [
+        *[
+            "",
+            " ",
+            "-1",
+            "+1",
+            "1.5",
+            "1e3",
+            "1e309",
+            "NaN",
+            "inf",
+            "0x10",
+            "1_0",
+            "120, 60",
+            "120 s",
+            "soon",
+            "٣",
+            "²",
+        ],
+        *["99999999999999", "9" * 1_000_000, "Fri, 32 Aug 2026 10:00:00 GMT", "Fri, 21 Aug 2026 25:00:00 GMT"],
+        *["Fri, 21 Aug 10000 10:00:00 GMT", "Fri, 21 Aug 2026 10:00:00 +9999", "x" * 30, "\ud800" * 30, "\0" * 25],
+    ],
     ids=lambda value: ascii(value[:32]),
 )
 def test_retry_after_that_makes_no_sense_is_ignored(value: str) -> None:

@@ -37,7 +37,8 @@ def new(seconds: float) -> UUID:
 
 def first_of(seconds: float) -> UUID:
     """The smallest id of a moment (to the millisecond): the bound of a time range."""
-    return UUID(int=max(0, int(seconds * 1000)) << 80)
+    milliseconds = round(seconds * 1_000_000) // 1000  # int(seconds * 1000) would now and then be one too few
+    return UUID(int=max(0, milliseconds) << 80)
 
 
 def seconds_of(identity: UUID) -> float:

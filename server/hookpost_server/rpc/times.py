@@ -8,6 +8,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z
+_LAST = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)  # asyncpg takes datetime.max for infinity
 
 
 def to_timestamp(moment: datetime) -> timestamp_pb2.Timestamp:
@@ -25,7 +26,7 @@ def from_timestamp(stamp: timestamp_pb2.Timestamp) -> datetime:
     """To the microsecond. Raises ValueError outside 1970 to 9999."""
     if not 0 <= stamp.seconds <= MAX_SECONDS or not 0 <= stamp.nanos < 1_000_000_000:
         raise ValueError("must be a time from 1970 to 9999")
-    return datetime.fromtimestamp(stamp.seconds, UTC) + timedelta(microseconds=stamp.nanos // 1000)
+    return min(_LAST, datetime.fromtimestamp(stamp.seconds, UTC) + timedelta(microseconds=stamp.nanos // 1000))
 
 
 def to_duration(seconds: float) -> duration_pb2.Duration:
