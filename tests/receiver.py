@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,13 @@ class Received:
 
 
 class Receiver:
-    """Answers 200, or the next of `answers`: (status, body). While `hold()` lasts, answers wait."""
+    """Answers 200, or what `decide` says, or the next of `answers`: (status, body). While `hold()` lasts they wait."""
 
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[Received] = []
         self.answers: deque[tuple[int, str]] = deque()
+        self.decide: Callable[[Received], tuple[int, str]] = lambda request: (200, "ok")
         self.waiting = 0  # requests that wait for their answer
         self._open = asyncio.Event()
         self._open.set()
@@ -69,7 +70,8 @@ class Receiver:
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(Received(request.path, headers, body))
+        received = Received(request.path, headers, body)
+        self.requests.append(received)
         self.waiting += 1
         async with self._changed:
             self._changed.notify_all()
@@ -77,7 +79,7 @@ class Receiver:
             await self._open.wait()
         finally:
             self.waiting -= 1
-        status, text = self.answers.popleft() if self.answers else (200, "ok")
+        status, text = self.answers.popleft() if self.answers else self.decide(received)
         return web.Response(status=status, text=text)
 
 

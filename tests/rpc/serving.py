@@ -129,7 +129,9 @@ async def serving(settings: Config) -> AsyncIterator[Server]:
 
 @contextlib.asynccontextmanager
 async def connected(address: Address) -> AsyncIterator[Client]:
-    async with grpc.aio.insecure_channel(str(address)) as channel:
+    # A server that was restarted is found again soon.
+    soon = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+    async with grpc.aio.insecure_channel(str(address), options=soon) as channel:
         yield Client(channel)
 
 

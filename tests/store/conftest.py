@@ -21,6 +21,8 @@ from hookpost_server.store.partitions import Partitions
 from hookpost_server.store.webhooks import Webhooks
 from tests.conftest import database_on
 
+from .proxy import Proxy
+
 LEASE = 45.0  # seconds
 EMPTY = """
     delete from attempts; delete from deliveries; delete from events; delete from idempotency_keys;
@@ -70,6 +72,15 @@ async def database(open_database: OpenDatabase) -> Database:
     await Partitions(database).make()
     await EventTypes(database).seed()
     return database
+
+
+@pytest.fixture
+async def proxy(shared_database_url: str, database: Database) -> AsyncIterator[Proxy]:
+    """A way to the shared database that can be cut."""
+    proxy = Proxy(shared_database_url)
+    await proxy.open()
+    yield proxy
+    await proxy.close()
 
 
 @pytest.fixture

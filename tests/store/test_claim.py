@@ -24,7 +24,8 @@ from .making import TENANT
 
 FILL = """
     insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at)
-    select $1, (left($2::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, $2, $3, 'User.Created', now() - interval '1 h'
+    select $1, (left($2::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, $2, $3, 'User.Created',
+        now() - interval '1 h'
     from generate_series(1, $4) n
 """
 
@@ -254,9 +255,7 @@ async def test_cancel(webhooks: Webhooks, events: Events, deliveries: Deliveries
     assert await deliveries.record([making.record(waiting)]) == set()
 
 
-async def test_emit_and_claim_agree_on_who_owns(
-    webhooks: Webhooks, events: Events, deliveries: Deliveries
-) -> None:
+async def test_emit_and_claim_agree_on_who_owns(webhooks: Webhooks, events: Events, deliveries: Deliveries) -> None:
     """An owned delivery is not claimed by another, and its outcome counts."""
     await making.webhook(webhooks)
     accepted = await events.emit([making.event()], Room(1))

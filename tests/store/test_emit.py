@@ -204,9 +204,7 @@ async def test_a_key_of_an_emit_under_way_is_waited_for(
     """The second one's snapshot is older than the first one's commit, and it answers the first one's event."""
     first = making.event(idempotency_key="k")
     async with sql.transaction():
-        await sql.execute(
-            "insert into idempotency_keys values ('k', $1, $2, $3)", TENANT, first.id, first.fingerprint
-        )
+        await sql.execute("insert into idempotency_keys values ('k', $1, $2, $3)", TENANT, first.id, first.fingerprint)
         second = asyncio.create_task(events.emit([making.event(idempotency_key="k")], PLENTY))
         await making.blocked(other_sql, 1)
     assert (await second).results == [Emitted(first.id, 0, duplicate=True)]
@@ -294,9 +292,7 @@ async def test_list_events(events: Events) -> None:
         for scan in (1, 2, 3, 6, 7):
             assert await pages("User.Created", limit, scan) == users
             assert await pages("No.Such", limit, scan) == []
-    page, following = await events.list(
-        TENANT, since=emitted[1].id, before=emitted[4].id, event_type="", limit=10
-    )
+    page, following = await events.list(TENANT, since=emitted[1].id, before=emitted[4].id, event_type="", limit=10)
     assert (making.ids_of(page), following) == ([emitted[n].id for n in (3, 2, 1)], None)
 
 

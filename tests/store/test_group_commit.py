@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import asyncpg
@@ -19,7 +18,8 @@ from hookpost_server.store.group_commit import GroupCommit
 from hookpost_server.store.webhooks import Webhooks
 
 from . import making
-from .conftest import LEASE
+from .conftest import LEASE, OpenDatabase
+from .proxy import Proxy
 
 
 class Watched(Events):
@@ -60,9 +60,9 @@ async def start(store: Watched, committed: list[tuple[list[Claim], bool]]) -> As
     """Starts a group commit; stops it at the end, when everything must be committed."""
     running: list[tuple[GroupCommit, asyncio.Task[None]]] = []
 
-    def start_one(max_queued: int = 10_000, room: int = 1000) -> GroupCommit:
+    def start_one(max_queued: int = 10_000, room: int = 1000, events: Events = store) -> GroupCommit:
         group = GroupCommit(
-            store,
+            events,
             max_queued=max_queued,
             room=lambda: Room(room),
             committed=lambda claims, left: committed.append((list(claims), left)),
@@ -194,9 +194,7 @@ async def test_the_queue_is_bounded_by_events(start: Start, store: Watched, sql:
     assert await count(sql) == 21
 
 
-async def test_the_queue_is_bounded_by_bytes(
-    start: Start, store: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_queue_is_bounded_by_bytes(start: Start, store: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_QUEUED_BYTES", 1000)
     group = start()
     store.open.clear()
@@ -283,22 +281,34 @@ async def test_a_cancelled_callers_event_is_committed(
     assert sum(len(claims) for claims, _ in committed) == 4
 
 
-async def test_a_database_that_went_away(start: Start, sql: asyncpg.Connection, store: Watched) -> None:
-    group = start()
+async def test_a_database_that_went_away(
+    open_database: OpenDatabase, proxy: Proxy, start: Start, sql: asyncpg.Connection
+) -> None:
+    store = Watched(await open_database(url=proxy.url))
+    group = start(events=store)
     await group.emit(making.event())
-    await making.drop_connections(sql)
+    await proxy.close()
     store.batches.clear()
     results = await asyncio.gather(*(group.emit(making.event()) for _ in range(3)), return_exceptions=True)
     assert {type(result) for result in results} == {errors.DatabaseUnavailable}
     assert store.batches == [3]  # not tried one by one: none of them is at fault
-    assert isinstance(await recovered(group), Emitted)
+    await proxy.open()
+    assert isinstance(await group.emit(making.event()), Emitted)
+    assert await count(sql) == 2
 
 
-async def recovered(group: GroupCommit) -> Emitted | None:
-    async def emitted() -> Emitted | None:
-        with contextlib.suppress(errors.DatabaseUnavailable):
-            return await group.emit(making.event())
-        return None
-
-    result: Emitted | None = await making.until(emitted)
-    return result
+async def test_a_lost_reply_and_the_key(
+    open_database: OpenDatabase, proxy: Proxy, start: Start, sql: asyncpg.Connection
+) -> None:
+    """Committed, but the answer was lost: the caller hears of an outage, and its key finds the event."""
+    store = Watched(await open_database(url=proxy.url))
+    group = start(events=store)
+    await group.emit(making.event())  # prepares the statement
+    proxy.swallow = b"lost-reply"
+    lost = making.event(idempotency_key="lost-reply")
+    with pytest.raises(errors.DatabaseUnavailable):
+        await group.emit(lost)
+    assert proxy.lost == 1
+    again = await group.emit(making.event(idempotency_key="lost-reply"))
+    assert again == Emitted(lost.id, 0, duplicate=True)
+    assert await count(sql) == 2

@@ -33,9 +33,7 @@ async def everything(sql: asyncpg.Connection) -> list[list[tuple[object, ...]]]:
     ]
 
 
-async def test_what_is_recorded_is_what_is_read(
-    webhooks: Webhooks, events: Events, deliveries: Deliveries
-) -> None:
+async def test_what_is_recorded_is_what_is_read(webhooks: Webhooks, events: Events, deliveries: Deliveries) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event())
     claim = await making.claim_one(deliveries)
@@ -80,9 +78,7 @@ async def test_no_answer_has_no_status(webhooks: Webhooks, events: Events, deliv
     assert found.attempts[0].status is None
 
 
-async def test_attempts_are_numbered_without_gaps(
-    webhooks: Webhooks, events: Events, deliveries: Deliveries
-) -> None:
+async def test_attempts_are_numbered_without_gaps(webhooks: Webhooks, events: Events, deliveries: Deliveries) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event())
     for number, status in enumerate((500, 503, 429, 200), start=1):
@@ -159,9 +155,7 @@ async def test_an_unknown_delivery_is_no_fault(deliveries: Deliveries, sql: asyn
     assert await everything(sql) == before
 
 
-async def test_another_tenants_claim_is_not_taken(
-    webhooks: Webhooks, events: Events, deliveries: Deliveries
-) -> None:
+async def test_another_tenants_claim_is_not_taken(webhooks: Webhooks, events: Events, deliveries: Deliveries) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event())
     claim = await making.claim_one(deliveries)
@@ -218,7 +212,9 @@ async def test_health_equals_the_log(
         )
         assert len(log) == 8
         assert [tuple(row) for row in counted] == [tuple(row) for row in log], unit
-    numbers = await sql.fetch("select delivery_id, array_agg(number order by number) as numbers from attempts group by 1")
+    numbers = await sql.fetch(
+        "select delivery_id, array_agg(number order by number) as numbers from attempts group by 1"
+    )
     assert all(list(row["numbers"]) == list(range(1, len(row["numbers"]) + 1)) for row in numbers)
     assert max(len(row["numbers"]) for row in numbers) == 3
     assert Counter(row["state"] for row in await sql.fetch("select state from deliveries")).keys() == {2, 3}

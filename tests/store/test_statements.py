@@ -31,8 +31,8 @@ def statements() -> dict[str, str]:
 
 async def test_every_statement_is_prepared(sql: asyncpg.Connection) -> None:
     found = statements()
-    assert {"Events.EMIT", "Deliveries.CLAIM", "Deliveries.RECORD", "Webhooks.LIST", "Partitions._UNKNOWN"} <= set(found)
-    assert set(found) >= FRAGMENTS
+    assert {"Events.EMIT", "Deliveries.CLAIM", "Webhooks.LIST", "Partitions._UNKNOWN"} <= found.keys()
+    assert found.keys() >= FRAGMENTS
     faults = {}
     for name in found.keys() - FRAGMENTS:
         try:

@@ -88,9 +88,7 @@ async def test_a_request_id_makes_one_webhook(webhooks: Webhooks) -> None:
 
 
 async def test_a_request_id_at_once_makes_one_webhook(webhooks: Webhooks) -> None:
-    made = await asyncio.gather(
-        *(webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"d") for _ in range(8))
-    )
+    made = await asyncio.gather(*(webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"d") for _ in range(8)))
     assert len({webhook.id for webhook in made}) == 1
     assert [len(webhook.keys) for webhook in made] == [1] * 8
     assert len(await webhooks.list(TENANT, before=LAST)) == 1

@@ -211,8 +211,8 @@ def test_values_never_show(data: str) -> None:
 
 
 def test_a_long_name_is_cut() -> None:
-    name = b"n" * 200_000
-    assert len(refusal(b'{"%b":1,"%b":1}' % (name, name)) or "") < 200
+    name = b"n" * 100_000
+    assert len(refusal(b'{"%b":1,"%b":1}' % (name, name)) or "x" * 200) < 200
 
 
 def test_an_object_with_a_limit_of_its_own() -> None:

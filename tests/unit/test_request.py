@@ -156,7 +156,19 @@ def test_cloudevents_have_a_content_type_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Webhook-Id", "WEBHOOK-SIGNATURE", "hookpost-signature-sha-256", "Host", "Content-Length", "Transfer-Encoding", "", "X y", "X:", "X\r\nEvil", "accept-encoding"],
+    [
+        "Webhook-Id",
+        "WEBHOOK-SIGNATURE",
+        "hookpost-signature-sha-256",
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "",
+        "X y",
+        "X:",
+        "X\r\nEvil",
+        "accept-encoding",
+    ],
 )
 def test_stored_headers_that_must_not_be_sent_stop_the_request(name: str) -> None:
     with pytest.raises(ValueError, match="stored headers") as caught:
@@ -164,7 +176,7 @@ def test_stored_headers_that_must_not_be_sent_stop_the_request(name: str) -> Non
     assert CANARY not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\n", "a\0", "a\x7f", "\u2028", "\ud800", " a"], ids=ascii)
+@pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\n", "a\0", "a\x7f", "\u2028", "\ud800", "a "], ids=ascii)
 def test_stored_values_that_must_not_be_sent_stop_the_request(value: str) -> None:
     with pytest.raises(ValueError, match="stored headers") as caught:
         compose(headers={"Authorization": CANARY + value})

@@ -132,7 +132,7 @@ REFUSED = {
     "http://printer.local/": "public host name",
     "http://metadata/": "public host name",
     # B7: ports
-    "http://ok.example:0/": "port",
+    "http://ok.example:0/": "invalid port: 1 to 65535",
     "http://ok.example:99999/": "port",
     "http://ok.example:65536/": "port",
     "http://ok.example:000080/": "port",
@@ -155,6 +155,7 @@ REFUSED = {
     "ok.example": "absolute URL",
     "/hooks": "absolute URL",
     "//ok.example/": "absolute URL",
+    "http": "absolute URL",
     "http:ok.example": "absolute URL",
     "http:/ok.example": "absolute URL",
     "ftp://ok.example/": "absolute URL",
@@ -255,6 +256,8 @@ def test_private_names_need_an_allowance() -> None:
         f"https://user:{CANARY}\n@ok.example/",
         f"https://ok.example/?token={CANARY}#x",
         f"https://127.0.0.1/?token={CANARY}",
+        f"https://[::1/?token={CANARY}",
+        f"https://ok.example:99999/?token={CANARY}",
         f"https://user:{CANARY}@ok.example/" + "a" * 2048,
     ],
     ids=lambda text: ascii(text[:50]),
@@ -270,7 +273,23 @@ def test_no_refusal_quotes_credentials(text: str, rules: UrlRules) -> None:
 
 
 _HOSTS = st.sampled_from(
-    ["example.com", "EXAMPLE.com.", "bücher.example", "127.0.0.1", "8.8.8.8", "[::1]", "[2606:4700::1]", "localhost", "0x7f.1", "a..b", "１２７.0.0.1", "x@y.example", "x%41.example", "xn--a.example", "xn--bcher-kva.example"]
+    [
+        "example.com",
+        "EXAMPLE.com.",
+        "bücher.example",
+        "127.0.0.1",
+        "8.8.8.8",
+        "[::1]",
+        "[2606:4700::1]",
+        "localhost",
+        "0x7f.1",
+        "a..b",
+        "１２７.0.0.1",
+        "x@y.example",
+        "x%41.example",
+        "xn--a.example",
+        "xn--bcher-kva.example",
+    ]
 )
 _PORTS = st.sampled_from(["", ":80", ":443", ":0", ":8443", ":99999", ":22", ":", ":٨٠"])
 _TAILS = st.text(max_size=20).map(lambda tail: "/" + tail) | st.sampled_from(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 import time
 from types import SimpleNamespace
@@ -169,9 +171,9 @@ def _reason(error: OSError) -> str:
     """The operating system's word for it, without addresses."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "handshake failed").replace("_", " ").lower()
-    text = error.strerror if error.errno else ""
-    known = text and "[" not in text and not any(character.isdigit() for character in text)
-    return text.lower() if text and known else "the connection could not be made or broke"
+    # By number, because asyncio writes the address into the text.
+    known = error.errno in errno.errorcode
+    return os.strerror(error.errno).lower() if known else "the connection could not be made or broke"
 
 
 def _kept_headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:

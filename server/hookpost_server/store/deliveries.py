@@ -211,7 +211,7 @@ class Deliveries:
 
     async def get(self, tenant_id: str, delivery_id: UUID) -> Delivery:
         """With its attempts. Raises NotFound."""
-        async with self._database.transaction() as connection:
+        async with self._database.by_key() as connection:
             row = await connection.fetchrow(self.GET, delivery_id, tenant_id)
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
@@ -245,9 +245,7 @@ class Deliveries:
     # By way of the events, which have an index by tenant: a delivery's id begins like its event's.
     OF_TENANT = f"""
         select d.* from (
-            select id from events where tenant_id = $1 and id >= $2
-                and id <= (left($3::uuid::text, 24) || 'ffffffffffff')::uuid
-            order by id desc limit $9) e
+            select id from events where tenant_id = $1 and id >= $2 and id <= $10 order by id desc limit $9) e
         cross join lateral (
             select * from deliveries where tenant_id = $1 and event_id = e.id and id < $3
               and id >= (left(e.id::text, 24) || '000000000000')::uuid
@@ -255,12 +253,17 @@ class Deliveries:
             order by id desc) d
         where {_MATCHES}
     """  # noqa: S608
+    # Where these scans ended; each must pass over the very rows that its list does.
     SCANNED_OF_WEBHOOK = """
         select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
         order by id desc offset $5 limit 1
     """
+    SCANNED_FAILED_OF_WEBHOOK = """
+        select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
+        order by id desc offset $5 limit 1
+    """
     SCANNED_OF_TENANT = """
-        select id from events where tenant_id = $1 and id >= $2 and id < $3 order by id desc offset $4 limit 1
+        select id from events where tenant_id = $1 and id >= $2 and id <= $3 order by id desc offset $4 limit 1
     """
 
     async def list(
@@ -280,8 +283,7 @@ class Deliveries:
             [int(result) for result in filter.results],
             limit + 1,
         ]
-        async with self._database.connection() as connection:
-            bounds = (tenant_id, filter.since, filter.before)
+        async with self._database.by_key() as connection:
             scanned: tuple[Any, ...] | None
             if filter.event_id is not None:
                 low, high = ids.deliveries_of(filter.event_id)
@@ -290,13 +292,16 @@ class Deliveries:
                 rows = await connection.fetch(self.OF_EVENT, *common, filter.event_id, filter.webhook_id)
                 scanned = None
             elif filter.webhook_id is not None:
-                only_failed = list(filter.states) == [State.FAILED]
-                query = self.FAILED_OF_WEBHOOK if only_failed else self.OF_WEBHOOK
+                query, where_to = self.OF_WEBHOOK, self.SCANNED_OF_WEBHOOK
+                if list(filter.states) == [State.FAILED]:
+                    query, where_to = self.FAILED_OF_WEBHOOK, self.SCANNED_FAILED_OF_WEBHOOK
                 rows = await connection.fetch(query, *common, filter.webhook_id, scan)
-                scanned = (self.SCANNED_OF_WEBHOOK, *bounds, filter.webhook_id, scan - 1)
+                scanned = (where_to, tenant_id, filter.since, filter.before, filter.webhook_id, scan - 1)
             else:
-                rows = await connection.fetch(self.OF_TENANT, *common, scan)
-                scanned = (self.SCANNED_OF_TENANT, *bounds, scan - 1)
+                # The last event that can have deliveries before `before`, which may lie amid an event's deliveries.
+                newest = ids.deliveries_of(UUID(int=max(0, filter.before.int - 1)))[1]
+                rows = await connection.fetch(self.OF_TENANT, *common, scan, newest)
+                scanned = (self.SCANNED_OF_TENANT, tenant_id, filter.since, newest, scan - 1)
             page = [_from_row(row) for row in rows[:limit]]
             if len(rows) > limit:
                 return page, page[-1].id

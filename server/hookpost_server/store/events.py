@@ -14,7 +14,7 @@ import asyncpg
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Trigger
 from ..domain.event import Event, patterns
-from .database import Database
+from .database import BY_KEY, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +163,14 @@ class Events:
     async def _first_events(
         self, connection: asyncpg.Connection, events: Sequence[Event]
     ) -> Mapping[UUID, Emitted | errors.IdempotencyKeyReused]:
-        rows = await connection.fetch(
-            self.FIRST_EVENTS,
-            [event.id for event in events],
-            [event.tenant_id for event in events],
-            [event.idempotency_key for event in events],
-        )
+        async with connection.transaction():
+            await connection.execute(BY_KEY)
+            rows = await connection.fetch(
+                self.FIRST_EVENTS,
+                [event.id for event in events],
+                [event.tenant_id for event in events],
+                [event.idempotency_key for event in events],
+            )
         by_id = {event.id: event for event in events}
         known: dict[UUID, Emitted | errors.IdempotencyKeyReused] = {}
         for row in rows:
@@ -187,7 +189,7 @@ class Events:
 
     async def get(self, tenant_id: str, event_id: UUID) -> Event:
         """Raises NotFound."""
-        async with self._database.connection() as connection:
+        async with self._database.by_key() as connection:
             row = await connection.fetchrow(self.GET, event_id, tenant_id)
         if row is None:
             raise errors.NotFound("event", ids.text(ids.EVENT, event_id))
@@ -211,7 +213,7 @@ class Events:
 
         After `scan` rows that did not match, the page ends short rather than late.
         """
-        async with self._database.connection() as connection:
+        async with self._database.by_key() as connection:
             rows = await connection.fetch(self.LIST, tenant_id, since, before, scan, event_type, limit + 1)
             events = [_from_row(row) for row in rows]
             if len(events) > limit:

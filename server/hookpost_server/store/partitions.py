@@ -59,14 +59,13 @@ class Partitions:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
         low, high = ids.first_of(start), ids.first_of(start + 86400)
         # Names and bounds are ours: a table of TABLES, digits and UUIDs.
-        await connection.execute(
-            f"""
-            begin;
-            create table {name} (like {table} including all);
-            alter table {table} attach partition {name} for values from ('{low}') to ('{high}');
-            commit;
-            """
-        )
+        async with connection.transaction():
+            await connection.execute(
+                f"""
+                create table {name} (like {table} including all);
+                alter table {table} attach partition {name} for values from ('{low}') to ('{high}');
+                """
+            )
         return name
 
     _UNKNOWN = """

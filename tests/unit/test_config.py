@@ -1,0 +1,153 @@
+"""Settings from the environment: read as said, refused in words that help, secrets hidden."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookpost_server.config import Address, Config, ConfigError
+
+from .samples import CANARY
+
+
+def faults(**environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env({f"HOOKPOST_{name}": value for name, value in environ.items()})
+    return caught.value.faults
+
+
+def read(name: str, value: str, **environ: str) -> Any:
+    return getattr(Config.from_env({f"HOOKPOST_{name.upper()}": value, **environ}), name)
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    config = Config.from_env({"PATH": "/bin", "HOOKPOST_LOG_LEVEL": ""})
+    assert config == Config()
+    assert config.grpc_address == Address("127.0.0.1", 50051)
+    assert (config.database_url, config.data_dir, config.event_types) == ("", Path(".hookpost"), "strict")
+    assert (config.allow_http, config.allow_networks, config.insecure_behind_proxy) == (False, (), False)
+    assert config.signature_header == "hookpost-signature-sha-256"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("database_url", "postgresql://a:b@c/d", "postgresql://a:b@c/d"),
+        ("data_dir", "/var/lib/x y", Path("/var/lib/x y")),
+        ("grpc_address", "[::1]:0", Address("::1", 0)),
+        ("grpc_address", "localhost:65535", Address("localhost", 65535)),
+        ("event_types", "open", "open"),
+        ("signature_header", "logto-signature-sha-256", "logto-signature-sha-256"),
+        ("allow_http", "TRUE", True),
+        ("allow_http", "1", True),
+        ("allow_http", " on ", True),
+        ("allow_http", "no", False),
+        (
+            "allow_networks",
+            "10.0.0.0/8, ::1 ,",
+            (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128")),
+        ),
+        ("deny_networks", "8.8.8.8", (ipaddress.ip_network("8.8.8.8/32"),)),
+        ("max_in_flight", "1", 1),
+        ("max_in_flight", "10000", 10_000),
+        ("max_handed_off", "0", 0),
+        ("lease_margin", "1.5", 1.5),
+        ("poll_interval", "0.01", 0.01),
+        ("log_level", "debug", "debug"),
+        ("log_format", "json", "json"),
+    ],
+)
+def test_read(name: str, text: str, value: Any) -> None:
+    assert read(name, text) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("GRPC_ADDRESS", "50051", "must be HOST:PORT"),
+        ("GRPC_ADDRESS", ":50051", "must be HOST:PORT"),
+        ("GRPC_ADDRESS", "localhost:", "must be HOST:PORT"),
+        ("GRPC_ADDRESS", "localhost:65536", "must be HOST:PORT"),
+        ("GRPC_ADDRESS", "localhost:-1", "must be HOST:PORT"),
+        ("GRPC_ADDRESS", "localhost:٨٠", "must be HOST:PORT"),
+        ("GRPC_ADDRESS", "[::1]", "must be HOST:PORT"),
+        ("EVENT_TYPES", "Open", "must be one of strict, open"),
+        ("SIGNATURE_HEADER", "X-Sig", "must be a header name of 1 to 64 lower-case letters"),
+        ("SIGNATURE_HEADER", "x sig", "must be a header name"),
+        ("SIGNATURE_HEADER", "x-sig\n", "must be a header name"),
+        ("SIGNATURE_HEADER", "x" * 65, "must be a header name"),
+        ("SIGNATURE_HEADER", "webhook-signature", "take another name"),
+        ("SIGNATURE_HEADER", "hookpost-event", "take another name"),
+        ("SIGNATURE_HEADER", "content-type", "take another name"),
+        ("SIGNATURE_HEADER", "content-length", "take another name"),
+        ("ALLOW_HTTP", "maybe", "must be true or false"),
+        ("ALLOW_NETWORKS", "10.0.0.0/33", "10.0.0.0/33"),
+        ("ALLOW_NETWORKS", "10.0.0.1/8", "has host bits set"),
+        ("DENY_NETWORKS", "example.com", "example.com"),
+        ("MAX_IN_FLIGHT", "0", "must be a whole number from 1 to 10000"),
+        ("MAX_IN_FLIGHT", "1.5", "must be a whole number from 1 to 10000"),
+        ("MAX_IN_FLIGHT", "many", "must be a whole number from 1 to 10000"),
+        ("LEASE_MARGIN", "0.5", "must be a number from 1 to 600"),
+        ("LEASE_MARGIN", "nan", "must be a number from 1 to 600"),
+        ("LEASE_MARGIN", "soon", "must be a number from 1 to 600"),
+        ("SHUTDOWN_GRACE", "-1", "must be a number from 0 to 300"),
+        ("SHUTDOWN_GRACE", "inf", "must be a number from 0 to 300"),
+        ("LOG_LEVEL", "INFO", "must be one of debug, info, warning, error"),
+    ],
+)
+def test_refused_by_name_with_the_cure(name: str, text: str, words: str) -> None:
+    (fault,) = faults(**{name: text})
+    assert fault.startswith(f"HOOKPOST_{name}={text!r}: ")
+    assert words in fault
+
+
+def test_all_faults_at_once() -> None:
+    found = faults(LOG_LEVEL="loud", ALLOW_HTTP="maybe", GRPC_ADDRESS="0.0.0.0:1")
+    assert [fault.split("=")[0] for fault in found] == [
+        *("HOOKPOST_ALLOW_HTTP", "HOOKPOST_LOG_LEVEL", "HOOKPOST_GRPC_ADDRESS")
+    ]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1", "hooks.example:1", "[2001:db8::1]:1"])
+def test_beyond_loopback_is_refused_unless_a_proxy_is_told_of(address: str) -> None:
+    (fault,) = faults(GRPC_ADDRESS=address)
+    assert fault.startswith(f"HOOKPOST_GRPC_ADDRESS={address}: listening beyond loopback")
+    assert "HOOKPOST_INSECURE_BEHIND_PROXY=true" in fault
+    with pytest.raises(ConfigError, match="beyond loopback"):
+        Config.from_env({}, grpc_address=Address.parse(address))
+    assert str(read("grpc_address", address, HOOKPOST_INSECURE_BEHIND_PROXY="true")) == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:50051", "127.1.2.3:1", "[::1]:1", "localhost:1"])
+def test_loopback_needs_nothing(address: str) -> None:
+    assert str(read("grpc_address", address)) == address
+
+
+def test_options_are_stronger_than_the_environment_unless_not_given() -> None:
+    environ = {"HOOKPOST_ALLOW_HTTP": "true", "HOOKPOST_LOG_LEVEL": "error"}
+    config = Config.from_env(environ, allow_http=False, log_level=None)
+    assert (config.allow_http, config.log_level) == (False, "error")
+
+
+def test_a_lease_outlives_the_longest_attempt() -> None:
+    assert Config(lease_margin=1.0).lease == 31.0
+
+
+def test_secrets_never_show() -> None:
+    config = Config.from_env({"HOOKPOST_DATABASE_URL": f"postgresql://u:{CANARY}@h/d"})
+    assert CANARY in config.database_url
+    assert CANARY not in f"{config!r} {config} {config.table()}"
+    assert ("HOOKPOST_DATABASE_URL", "(set)") in [row[:2] for row in config.table()]
+    assert ("HOOKPOST_DATABASE_URL", "") in [row[:2] for row in Config().table()]
+
+
+def test_the_table_tells_every_setting_as_it_is_read() -> None:
+    config = Config(allow_http=True, allow_networks=(ipaddress.ip_network("10.0.0.0/8"),), log_level="debug")
+    rows = config.table()
+    assert [row[0] for row in rows] == [f"HOOKPOST_{each.name.upper()}" for each in dataclasses.fields(Config)]
+    assert all(row[2] for row in rows)
+    assert Config.from_env({name: value for name, value, _ in rows}) == config
