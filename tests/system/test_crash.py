@@ -269,6 +269,11 @@ async def test_told_to_stop_under_load(cluster: Cluster, ledger: Ledger, receive
             receiver.hold()
             await receiver.until(lambda receiver: receiver.waiting == IN_FLIGHT)
             under_way = {request.delivery_id for request in receiver.requests[-IN_FLIGHT:]}
+
+            async def more_are_waiting() -> bool | None:
+                return True if len(await ledger.claimed()) > 3 * IN_FLIGHT else None
+
+            await eventually(more_are_waiting)
             node.signal(signal.SIGTERM)
             await node.logged('"server.stopping"')
             receiver.release()
@@ -276,7 +281,7 @@ async def test_told_to_stop_under_load(cluster: Cluster, ledger: Ledger, receive
     assert '"server.stopped"' in node.log.read_text()
     assert under_way <= await ledger.ended()
     waiting = await ledger.claimed()
-    assert waiting
+    assert len(waiting) > IN_FLIGHT
     assert waiting <= await ledger.due(), "what waits must not wait for the end of a lease"
     posts_before = len(receiver.requests)
     assert posts_before == len(await ledger.ended())

@@ -81,7 +81,7 @@ def next_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: fl
     """
     if attempt >= policy.max_attempts:
         return None
-    delay = policy.delays[attempt - 1] * (1 + policy.jitter * spread)
+    delay = min(policy.delays[attempt - 1] * (1 + policy.jitter * spread), MAX_DELAY)
     return delay if retry_after is None else max(delay, min(retry_after, MAX_DELAY))
 
 

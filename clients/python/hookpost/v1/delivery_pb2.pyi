@@ -237,7 +237,10 @@ Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """An Attempt is one HTTP POST of a delivery."""
+    """An Attempt is one HTTP POST of a delivery. (Where a connection kept open
+    since an earlier request breaks before any answer, the same POST is made
+    once more on a fresh one, within the same attempt.)
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -56,7 +56,9 @@ class DeliveryFilter(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. Only of events accepted at or after this time. Default: 24 h ago."""
+        """Optional. Only of events accepted at or after this time. Default: 24 h
+        ago; without limit when `event_id` is given.
+        """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:

@@ -211,9 +211,11 @@ class Webhook(_message.Message):
     """Required. A name for people, 1 to 256 characters; need not be unique."""
     url: _builtins.str
     """Required. Where deliveries are POSTed: an absolute URL of at most 2048
-    characters. It must be https and lead to a public address, unless the
-    server's settings allow otherwise (`hookpost dev` allows http and
-    loopback).
+    characters, without user name, password or fragment. It must be https and
+    lead to a public address on port 443, 80 or an unprivileged one without a
+    well-known store, unless the server's settings allow otherwise (`hookpost
+    dev` allows http and loopback). Stored as normalised: host in lower case
+    and punycode, `.` and `..` resolved, characters escaped.
     """
     state: Global___WebhookState.ValueType
     """Output only. Changed by EnableWebhook and DisableWebhook or by the server,
@@ -248,8 +250,8 @@ class Webhook(_message.Message):
         RFC 9110 token of at most 64 characters, compared without case; a value
         is printable ASCII of at most 1024 characters. `content-type` and
         `user-agent` override the defaults; names that steer the connection
-        (host, content-length, …), that look like a client's address, or that
-        begin with "webhook-" or "hookpost-" are refused.
+        (host, content-length, cookie, …), that look like a client's address, or
+        that begin with "webhook-", "hookpost-", "proxy-" or "sec-" are refused.
         """
 
     @_builtins.property
@@ -323,8 +325,9 @@ Global___Webhook: _TypeAlias = Webhook  # noqa: Y015
 class RetryPolicy(_message.Message):
     """RetryPolicy says when a failed attempt is tried again. Tried again are
     answers of 500 and above, 408, 425 and 429, and every failure to get an
-    answer; a `Retry-After` of 429 or 503 makes the delay longer, never shorter,
-    and 24 h at most.
+    answer, but an address that must not be reached; a fault of Hookpost's own
+    is tried three times at most. A `Retry-After` of 429 or 503 makes the delay
+    longer, never shorter, and 24 h at most.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -342,7 +345,8 @@ class RetryPolicy(_message.Message):
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
         """The delays before the second, third, … attempt: 1 to 19 of them, each
         0 s to 24 h, 7 days in all. Required with CUSTOM; given without a
-        schedule it means CUSTOM; with a named one it is output only.
+        schedule it means CUSTOM; with a named one it must be left out, or be that
+        schedule's own as it was answered.
         """
 
     def __init__(
