@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 
 import asyncpg
@@ -21,7 +21,6 @@ from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
 from .domain import errors
 from .domain.addresses import AddressPolicy
-from .domain.delivery import Claim
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
@@ -44,6 +43,7 @@ from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
 CONNECT_TIMEOUT = 10.0  # seconds
+RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten ones are attempted again
 
 log = structlog.get_logger()
 
@@ -92,11 +92,9 @@ class _Server:
         webhooks = Webhooks(database)
         event_types = self._event_types = EventTypes(database)
         events = Events(database, lease=config.lease)
-        deliveries = self._deliveries = Deliveries(database, lease=config.lease)
+        deliveries = Deliveries(database, lease=config.lease)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         self._upkeep = Upkeep(database, Partitions(database))
-        self._stopping = False
-        self._late: list[Claim] = []  # handed over by a commit that was under way when the order to stop came
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
@@ -123,7 +121,7 @@ class _Server:
             events,
             max_queued=config.max_queued_events,
             room=self._dispatcher.room,
-            committed=self._committed,
+            committed=self._dispatcher.accept,
         )
         rules = SettingsRules(
             UrlRules(config.allow_http, policy), config.signature_header, lambda name: name in known_types
@@ -135,12 +133,6 @@ class _Server:
             DeliveryService(deliveries, database.now),
             ApiKeyService(),
         )
-
-    def _committed(self, claims: Sequence[Claim], left_in_queue: bool) -> None:
-        if self._stopping:
-            self._late += claims
-        else:
-            self._dispatcher.accept(claims, left_in_queue)
 
     async def run(self, database: str, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
         """Each part has one task and one owner; a part that fails ends the process, and a supervisor restarts it."""
@@ -172,15 +164,15 @@ class _Server:
                 log.info("server.stopping", in_flight=self._dispatcher.in_flight)
                 helpers.pop().cancel()  # it must not say SERVING again
                 await self._rpc.set_serving(False)
-                self._stopping = True
                 self._dispatcher.stop()
                 await self._rpc.stop(grace)
                 self._group_commit.stop()
                 await asyncio.wait([committer, dispatcher])
-                with contextlib.suppress(errors.DatabaseUnavailable):  # then they wait for the end of their leases
-                    await self._deliveries.release(self._late)
+                await self._dispatcher.give_back_waiting()
                 self._recorder.stop()
-                await asyncio.wait([recorder])
+                await asyncio.wait([recorder], timeout=RECORD_TIMEOUT)
+                if recorder.cancel():
+                    log.warning("recorder.abandoned")
                 for helper in helpers:
                     helper.cancel()
         except* StartError as group:

@@ -16,6 +16,8 @@ rpc.fault               a bug in a call                             incident, tr
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error
+recorder.abandoned      the process ends without the last outcomes,
+                        because the database is away
 recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id, error
 release.postponed       claims could not be given back; they lapse  deliveries, error
 directory.refresh_failed  webhooks could not be read again          error

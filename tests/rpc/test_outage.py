@@ -16,6 +16,7 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from hookpost.v1 import event_service_pb2
+from hookpost_server import app
 from hookpost_server.embedded import EmbeddedPostgres
 from tests.receiver import Receiver
 from tests.rpc.serving import Client, config, connected, eventually, refusal, refused, serving
@@ -120,6 +121,31 @@ async def test_away_and_back(database: Outage, receiver: Receiver, end: object) 
         assert [request.event_id for request in receiver.requests].count(under_way.event_id) == 1
         health.cancel()
         stream.cancel()
+
+
+async def test_the_end_does_not_wait_for_the_database_for_ever(
+    database: Outage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be written is attempted again: the receiver gets it twice, and the entry is one."""
+    monkeypatch.setattr(app, "RECORD_TIMEOUT", 0.2)
+    async with serving(config(database.url)) as server, connected(server.address) as client:
+        await client.create(receiver.url)
+        receiver.hold()
+        event = (await client.emit()).event_id
+        await receiver.received(1)
+        await database.stop()
+        receiver.release()
+        server.stop.set()
+        await server.task
+    await database.start()
+    connection = await asyncpg.connect(database.url)
+    await connection.execute("update deliveries set due_at = now() where state = 1")  # the lease's time has passed
+    await connection.close()
+    async with serving(config(database.url)) as server, connected(server.address) as again:
+        again.tenant = client.tenant
+        (entry,) = await again.ended(event)
+        assert [attempt.number for attempt in entry.attempts] == [1]
+        assert {request.delivery_id for request in await receiver.received(2)} == {entry.id}
 
 
 async def test_connections_that_are_cut_again_and_again(database: Outage, receiver: Receiver) -> None:

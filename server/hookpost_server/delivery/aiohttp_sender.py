@@ -172,8 +172,9 @@ def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or "handshake failed").replace("_", " ").lower()
     # By number, because asyncio writes the address into the text.
-    known = error.errno in errno.errorcode
-    return os.strerror(error.errno).lower() if known else "the connection could not be made or broke"
+    if error.errno is None or error.errno not in errno.errorcode:
+        return "the connection could not be made or broke"
+    return os.strerror(error.errno).lower()
 
 
 def _kept_headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:

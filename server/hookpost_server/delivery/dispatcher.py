@@ -61,6 +61,7 @@ class Dispatcher:
         self._in_flight = 0
         self._running: dict[asyncio.Task[None], Claim] = {}
         self._behind = False  # the database may hold due work that memory had no room for
+        self._paused = False  # the recorder is full, and is looked at again soon
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -79,7 +80,7 @@ class Dispatcher:
     def accept(self, claims: Sequence[Claim], left_in_queue: bool) -> None:
         """Takes over claims of events just committed; more may be left in the database."""
         self._take(claims)
-        over = self._overflow()
+        over = [] if self._stopping else self._overflow()
         if over and self._tasks is not None:
             self._tasks.create_task(self._give_back(over))
         if left_in_queue or over:
@@ -105,6 +106,7 @@ class Dispatcher:
     async def _claim_until_stopped(self) -> None:
         cursor = START
         while not self._stopping:
+            start = cursor
             room = min(self._max_in_flight * 2, self._max_waiting) - self._waiting
             claims: list[Claim] = []
             if room > 0:
@@ -112,7 +114,7 @@ class Dispatcher:
                 claims, cursor = await self._claim(cursor, room, full)
                 self._behind = bool(claims) or cursor != START or bool(full)
                 self._take(claims)
-            if not claims and (room <= 0 or cursor == START):
+            if not claims and (room <= 0 or start == cursor == START):  # a whole round found nothing
                 await self._sleep()
 
     async def _claim(self, cursor: Cursor, room: int, full: Sequence[UUID]) -> tuple[list[Claim], Cursor]:
@@ -183,7 +185,9 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         while self._ready and self._in_flight < self._max_in_flight:
             if self._recorder.full:
-                loop.call_later(RECORDER_PAUSE, self._start)
+                if not self._paused:
+                    self._paused = True
+                    loop.call_later(RECORDER_PAUSE, self._unpause)
                 return
             lane = self._ready.popleft()
             if lane.interval and (wait := lane.next_start - loop.time()) > 0:
@@ -200,6 +204,10 @@ class Dispatcher:
             task = self._tasks.create_task(self._attempt(lane, claim))
             self._running[task] = claim
 
+    def _unpause(self) -> None:
+        self._paused = False
+        self._start()
+
     def _resume(self, lane: Lane) -> None:
         """Back in turn after its rate limit held it."""
         lane.ready = False
@@ -211,6 +219,8 @@ class Dispatcher:
             webhook = await self._courier.webhook_of(claim)
             if webhook is not None:
                 lane.configure(webhook.settings)
+                self._offer(lane)
+                self._start()
                 lane.learn(await self._courier.attempt(claim, webhook))
         finally:
             if task := asyncio.current_task():
@@ -218,18 +228,32 @@ class Dispatcher:
             self._in_flight -= 1
             lane.in_flight -= 1
             self._offer(lane)
-            if lane.idle:
-                self._lanes.pop(lane.webhook_id, None)
+            self._forget(lane)
             if self._behind and self._waiting < self._max_in_flight and lane.held < 2 * lane.limit:
                 self._wake.set()
             self._start()
 
-    async def _drain(self, grace: float) -> None:
-        """Gives back what waits, lets what is under way end, and gives back what does not."""
-        await self._give_back([claim for lane in self._lanes.values() for claim in lane.waiting])
+    def _forget(self, lane: Lane) -> None:
+        """Drops a lane that has nothing to do, as soon as its rate limit would let the next attempt start."""
+        if not lane.idle or self._lanes.get(lane.webhook_id) is not lane:
+            return
+        loop = asyncio.get_running_loop()
+        if lane.interval and (wait := lane.next_start - loop.time()) > 0:
+            loop.call_later(wait, self._forget, lane)
+        else:
+            del self._lanes[lane.webhook_id]
+
+    async def give_back_waiting(self) -> None:
+        """Gives back what waits; to be called once more after `run`, for what a commit under way has handed over."""
+        waiting = [claim for lane in self._lanes.values() for claim in lane.waiting]
         self._lanes.clear()
         self._ready.clear()
         self._waiting = self._waiting_bytes = 0
+        await self._give_back(waiting)
+
+    async def _drain(self, grace: float) -> None:
+        """Gives back what waits, lets what is under way end, and gives back what does not."""
+        await self.give_back_waiting()
         if self._running:
             await asyncio.wait(list(self._running), timeout=grace)
         late = dict(self._running)

@@ -15,13 +15,14 @@ MOST_WAITING = 5_000  # claims of one webhook in memory, however fast it is
 class Lane:
     """Claims of one webhook that wait for a slot. In flight at once: the webhook's own limit, in this process."""
 
-    __slots__ = ("in_flight", "interval", "limit", "mean", "next_start", "ready", "waiting", "webhook_id")
+    __slots__ = ("configured", "in_flight", "interval", "limit", "mean", "next_start", "ready", "waiting", "webhook_id")
 
     def __init__(self, webhook_id: UUID) -> None:
         self.webhook_id = webhook_id
         self.waiting: deque[Claim] = deque()
         self.in_flight = 0
         self.ready = False  # in the dispatcher's turn, or held back by the rate limit until it may be
+        self.configured = False  # whether the webhook's limits are known; until then one attempt at a time
         self.limit = DEFAULT_IN_FLIGHT
         self.interval = 0.0  # seconds between two starts; 0: as they come
         self.next_start = 0.0  # monotonic
@@ -31,6 +32,9 @@ class Lane:
         """Takes over the webhook's limits as they are now."""
         self.limit = settings.max_in_flight
         self.interval = 1 / settings.rate_limit if settings.rate_limit else 0.0
+        if not self.configured:
+            self.next_start += self.interval  # after the one that was started without knowing
+            self.configured = True
 
     def learn(self, latency: float) -> None:
         """Adjusts the expected duration of an attempt."""
@@ -45,7 +49,7 @@ class Lane:
 
     @property
     def startable(self) -> bool:
-        return bool(self.waiting) and self.in_flight < self.limit
+        return bool(self.waiting) and self.in_flight < (self.limit if self.configured else 1)
 
     @property
     def held(self) -> int:

@@ -80,8 +80,9 @@ class Recorder:
         written = [record for record in batch if record.claim.id in taken]
         for record in batch:
             _log(record, superseded=record.claim.id not in taken)
+        # Of superseded outcomes too: the batch may have been written before, its commit's reply lost.
         for tenant_id, webhook_id, reason in {
-            (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in written if r.conclusion.suspend
+            (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend
         }:
             await self._webhooks.suspend(tenant_id, webhook_id, reason)
             log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
