@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 import asyncpg
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from hookpost.v1 import error_reason_pb2, event_service_pb2
 from tests.rpc.serving import Client, config, connected, eventually, refusal, serving
@@ -208,3 +209,22 @@ async def test_two_streams_at_once(client: Client) -> None:
         return True if len(await stored(client)) == 600 else None
 
     await eventually(all_stored)
+
+
+async def test_shutdown_ends_open_streams(database_url: str) -> None:
+    """What was read is answered, then the stream ends; the grace, far longer than the test's own limit, is not used."""
+    async with (
+        serving(config(database_url, shutdown_grace=300.0)) as server,
+        connected(server.address) as client,
+    ):
+        watch = health_pb2_grpc.HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest())
+        await watch.read()
+        call = client.events.StreamEmitEvents()
+        await call.write(numbered(7, client.emit_request()))
+        assert set(by_sequence([await call.read()])) == {7}
+        server.stop.set()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert "SHUTTING_DOWN" in str(refusal(caught.value))
+        await server.task

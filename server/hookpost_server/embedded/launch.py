@@ -42,7 +42,7 @@ def _enter_user_namespace(uid: int, gid: int) -> None:
         ("uid_map", f"{uid} {outside_uid} 1"),
         ("gid_map", f"{gid} {outside_gid} 1"),
     ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to import
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
 
 
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
     try:
         become(way, int(uid), int(gid))
         end_with(int(parent), int(number))
-        os.execv(command[0], command)  # noqa: S606 - that is its purpose
+        os.execv(command[0], command)
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error}")
 

@@ -16,6 +16,7 @@ from ..domain.signing import SigningKey
 from ..domain.webhook import Webhook
 from .times import from_duration, timestamp_of, to_duration, to_timestamp
 
+MAX_BODY_TEXT = 96 * 1024  # bytes of one response body in an answer
 WEBHOOK_SETTABLE = (
     "name",
     "url",
@@ -156,6 +157,7 @@ def delivery(found: Delivery) -> delivery_pb2.Delivery:
 
 
 def attempt(found: Attempt) -> delivery_pb2.Attempt:
+    body, cut = _text(found.body)
     return delivery_pb2.Attempt(
         number=found.number,
         trigger=delivery_pb2.AttemptTrigger.ValueType(found.trigger),
@@ -166,6 +168,15 @@ def attempt(found: Attempt) -> delivery_pb2.Attempt:
         start_time=to_timestamp(found.start_time),
         latency=to_duration(found.latency),
         response_headers=[delivery_pb2.Header(name=name, value=value) for name, value in found.headers],
-        response_body=found.body.decode("utf-8", "replace"),
-        response_body_truncated=found.truncated,
+        response_body=body,
+        response_body_truncated=found.truncated or cut,
     )
+
+
+def _text(body: bytes) -> tuple[str, bool]:
+    """A body as text, and whether it had to be cut: U+FFFD makes bytes longer, and an answer must stay below 4 MiB."""
+    text = body.decode("utf-8", "replace")
+    encoded = text.encode()
+    if len(encoded) <= MAX_BODY_TEXT:
+        return text, False
+    return encoded[:MAX_BODY_TEXT].decode("utf-8", "ignore"), True

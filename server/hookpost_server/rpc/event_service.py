@@ -36,6 +36,12 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         self._group_commit = group_commit
         self._events = events
         self._deliveries = deliveries
+        self._streams: set[_Stream] = set()
+
+    def end_streams(self) -> None:
+        """At shutdown: what was read is still answered, then each stream ends with UNAVAILABLE."""
+        for stream in self._streams:
+            stream.end(errors.ShuttingDown())
 
     async def EmitEvent(
         self, request: event_service_pb2.EmitEventRequest, context: Context
@@ -78,10 +84,15 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         self, request_iterator: AsyncIterator[event_service_pb2.StreamEmitEventsRequest], context: Any
     ) -> AsyncIterator[event_service_pb2.StreamEmitEventsResponse]:
         stream = _Stream(self._intake, self._group_commit)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(stream.read(request_iterator))
-            async for results in stream.results():
-                yield event_service_pb2.StreamEmitEventsResponse(results=results)
+        self._streams.add(stream)
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(stream.read(request_iterator))
+                async for results in stream.results():
+                    yield event_service_pb2.StreamEmitEventsResponse(results=results)
+                reader.cancel()  # no more is read when the stream was ended here
+        finally:
+            self._streams.discard(stream)
         if stream.broken is not None:
             raise stream.broken
 
@@ -149,6 +160,13 @@ class _Stream:
             self.broken = error
         self._ended = True
         self._answered.set()
+
+    def end(self, error: errors.HookpostError) -> None:
+        """Reads no more and, once what was read is answered, ends with the error."""
+        if not self._ended:
+            self.broken = error
+            self._ended = True
+            self._answered.set()
 
     async def _submit(self, request: event_service_pb2.StreamEmitEventsRequest) -> None:
         await self._may_read.wait()

@@ -55,6 +55,7 @@ class RpcServer:
         api_keys: ApiKeyService,
     ) -> None:
         self._edge = Edge()
+        self._events = events
         self._server = grpc.aio.server(
             interceptors=[self._edge], options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
         )
@@ -95,7 +96,13 @@ class RpcServer:
 
     async def stop(self, grace: float) -> None:
         """Takes no new calls, lets those under way end for `grace` seconds, then cancels them."""
-        await self._server.stop(grace)
+        self._events.end_streams()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.stop(grace))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._edge.idle.wait(), timeout=grace)
+            # What is left are streams without an end, such as a health watch: nobody waits for those.
+            group.create_task(self._server.stop(None))
         # stop() may return while cancelled handlers still run their last lines.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._edge.idle.wait(), timeout=5)

@@ -25,6 +25,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
     asyncpg.TransactionRollbackError,  # deadlock, serialization
     asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections for now
     asyncpg.ReadOnlySQLTransactionError,  # a primary that became a standby
     asyncpg.InvalidCachedStatementError,  # right after a migration
 )

@@ -288,7 +288,7 @@ class Deliveries:
             if filter.event_id is not None:
                 low, high = ids.deliveries_of(filter.event_id)
                 common[1] = max(filter.since, low)
-                common[2] = min(filter.before, UUID(int=high.int + 1))
+                common[2] = min(filter.before, UUID(int=min(high.int + 1, 2**128 - 1)))
                 rows = await connection.fetch(self.OF_EVENT, *common, filter.event_id, filter.webhook_id)
                 scanned = None
             elif filter.webhook_id is not None:
