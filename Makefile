@@ -16,7 +16,7 @@ dev: ready ## a server on an embedded PostgreSQL in .hookpost, for development
 	@$(BIN)/hookpost dev $(ARGS)
 
 test: ready-dev ## all tests that this machine can run (ARGS="-k word" chooses)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: ready-dev ## ruff and buf lint, formatting included
 	$(BIN)/ruff check

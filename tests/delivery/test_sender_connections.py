@@ -130,6 +130,23 @@ async def test_an_idle_connection_that_is_closed_while_the_request_is_on_its_way
     assert (first.result, second.result, taken) == (Result.SUCCEEDED, Result.SUCCEEDED, 2)
 
 
+async def test_the_second_try_takes_no_other_old_connection(sender: Sender) -> None:
+    """After a restart of the receiver all of its idle connections are dead, not only the first."""
+
+    async def answer(exchange: Exchange) -> object:
+        await receiver.until(lambda r: r.connections >= 3)
+        if exchange.request.connection <= 3 and len(receiver.requests) > 3:
+            return None
+        return await answering()(exchange)
+
+    async with receiving() as receiver:
+        receiver.answer = answer
+        first = await asyncio.gather(*(send(sender, receiver.url) for _ in range(3)))
+        assert {outcome.result for outcome in first} == {Result.SUCCEEDED}
+        assert (await send(sender, receiver.url)).result is Result.SUCCEEDED
+        assert [request.connection for request in receiver.requests[4:]] == [4]
+
+
 async def test_a_fresh_connection_that_fails_too_is_a_failure(sender: Sender) -> None:
     async with receiving() as receiver:
         await send(sender, receiver.url)
@@ -153,11 +170,11 @@ async def test_exact_bytes(sender: Sender) -> None:
     body = '{"b":1.0, "a":"ü\\u00fc"}\n'.encode()
     given = (*HEADERS, ("X-Custom", 'a "b" ~'), ("accept-encoding", "identity"), ("user-agent", "Hookpost/9"))
     async with receiving() as receiver:
-        url = f"http://127.0.0.1:{receiver.port}/a%2Fb%20c/%C3%BC?x=%7B1%7D&y=+&z"
+        url = f"http://127.0.0.1:{receiver.port}/a%2fb%20c/%C3%BC/%41?x=%7B1%7D&y=+&z"
         for number in range(2):
             assert (await send(sender, url, body=body, headers=given)).result is Result.SUCCEEDED
             request = receiver.requests[number]
-            assert request.line == "POST /a%2Fb%20c/%C3%BC?x=%7B1%7D&y=+&z HTTP/1.1"
+            assert request.line == "POST /a%2fb%20c/%C3%BC/%41?x=%7B1%7D&y=+&z HTTP/1.1"
             assert request.body == body
             others = {name.lower(): value for name, value in request.headers if (name, value) not in given}
             assert others == {"host": f"127.0.0.1:{receiver.port}", "content-length": str(len(body))}

@@ -157,6 +157,16 @@ async def test_stop_commits_what_is_queued(start: Start, store: Watched, sql: as
     assert await count(sql) == 40
 
 
+async def test_what_was_queued_before_it_ran_at_all_is_committed(store: Watched, sql: asyncpg.Connection) -> None:
+    group = GroupCommit(store, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None)
+    future = group.submit([making.event()])
+    group.stop()
+    async with asyncio.timeout(making.PATIENCE):
+        await group.run()
+    assert len(await future) == 1
+    assert await count(sql) == 1
+
+
 @pytest.mark.parametrize("many", [False, True])
 async def test_a_poison_submission_fails_alone(
     start: Start, store: Watched, sql: asyncpg.Connection, many: bool
