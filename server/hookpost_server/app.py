@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import socket
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import asyncpg
 import structlog
 
 from . import __version__
+from .actions.sent import SentRequests
+from .actions.testing import WebhookTester
+from .actions.waiting import FirstAttempts
+from .actions.watching import Watches
 from .config import Address, Config
 from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.courier import Courier
@@ -21,6 +25,7 @@ from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
 from .domain import errors
 from .domain.addresses import AddressPolicy
+from .domain.delivery import Record
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
@@ -33,12 +38,15 @@ from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
 from .store import migrate as migrations
+from .store.changes import ChangeFeed
 from .store.database import TRANSIENT, Database
 from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
 from .store.group_commit import GroupCommit
+from .store.health import HealthFigures
 from .store.partitions import Partitions
+from .store.replays import Replays
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
@@ -99,11 +107,13 @@ class _Server:
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
         self._sender = AiohttpSender(policy)
-        self._recorder = Recorder(deliveries, webhooks, recorded=lambda records: self._dispatcher.recorded(records))
+        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
+        self._first_attempts = FirstAttempts(deliveries)
+        composer = Composer(f"Hookpost/{__version__}", config.signature_header)
         courier = Courier(
             deliveries=deliveries,
             directory=self._directory,
-            composer=Composer(f"Hookpost/{__version__}", config.signature_header),
+            composer=composer,
             sender=self._sender,
             recorder=self._recorder,
             now=database.now,
@@ -126,13 +136,42 @@ class _Server:
         rules = SettingsRules(
             UrlRules(config.allow_http, policy), config.signature_header, lambda name: name in known_types
         )
+        tester = WebhookTester(
+            webhooks=webhooks,
+            event_types=event_types,
+            rules=rules,
+            composer=composer,
+            send=self._sender.send,
+            now=database.now,
+        )
+        self._watches = Watches(ChangeFeed(database))
         self._rpc = RpcServer(
-            WebhookService(webhooks, known_types, rules),
-            EventService(Intake(known_types, database.now), self._group_commit, events, deliveries),
+            WebhookService(webhooks, known_types, rules, HealthFigures(database), tester, database.now),
+            EventService(
+                Intake(known_types, database.now),
+                self._group_commit,
+                events,
+                deliveries,
+                webhooks,
+                event_types,
+                self._first_attempts,
+            ),
             EventTypeService(event_types),
-            DeliveryService(deliveries, database.now),
+            DeliveryService(
+                deliveries,
+                webhooks,
+                Replays(database),
+                SentRequests(events, webhooks, composer),
+                self._watches,
+                now=database.now,
+                wake=self._dispatcher.wake,
+            ),
             ApiKeyService(),
         )
+
+    def _recorded(self, records: Sequence[Record]) -> None:
+        self._dispatcher.recorded(records)
+        self._first_attempts.recorded(records)
 
     async def run(self, database: str, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
         """Each part has one task and one owner; a part that fails ends the process, and a supervisor restarts it."""
@@ -165,6 +204,7 @@ class _Server:
                 helpers.pop().cancel()  # it must not say SERVING again
                 await self._rpc.set_serving(False)
                 self._dispatcher.stop()
+                self._watches.stop()
                 await self._rpc.stop(grace)
                 self._group_commit.stop()
                 await asyncio.wait([committer, dispatcher])

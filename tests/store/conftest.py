@@ -25,9 +25,13 @@ from .proxy import Proxy
 
 LEASE = 45.0  # seconds
 EMPTY = """
-    delete from attempts; delete from deliveries; delete from events; delete from idempotency_keys;
-    delete from signing_keys; delete from subscriptions; delete from webhooks; delete from event_types;
-    delete from health_minutes; delete from health_hours;
+    do $$ declare name text; begin
+        for name in
+            select relname from pg_class
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+              and relname <> 'schema_migrations'
+        loop execute format('delete from %I', name); end loop;
+    end $$
 """
 
 OpenDatabase = Callable[..., Awaitable[Database]]

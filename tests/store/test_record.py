@@ -224,7 +224,8 @@ async def health_rows(sql: asyncpg.Connection, table: str, unit: str, webhook_id
     """A row of each webhook for now and what comes next, so that a record meets them."""
     await sql.execute(
         f"""
-        insert into {table} select $1, id, date_trunc('{unit}', now()) + n * interval '1 {unit}', 0, 0, 0, 0
+        insert into {table} (tenant_id, webhook_id, {unit}, succeeded, failed, attempts, latency_sum)
+        select $1, id, date_trunc('{unit}', now()) + n * interval '1 {unit}', 0, 0, 0, 0
         from unnest($2::uuid[]) id cross join generate_series(0, 2) n on conflict do nothing
         """,
         TENANT,

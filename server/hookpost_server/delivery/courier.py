@@ -76,7 +76,7 @@ class Courier:
                 keys_in_force(webhook, start_time),
                 delivery_id=claim.id,
                 attempt=claim.attempt,
-                timestamp=int(start),
+                timestamp=int(start_time.timestamp()),
             )
             outcome = await self._sender.send(request)
         except Exception as error:
@@ -84,6 +84,8 @@ class Courier:
             log.exception("delivery.fault", delivery_id=ids.text(ids.DELIVERY, claim.id))
             outcome = Outcome(result=Result.INTERNAL, error=f"the request could not be made ({type(error).__name__})")
         latency = time.monotonic() - began
-        conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread())
-        self._recorder.add(Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency))
+        conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread(), claim.trigger)
+        self._recorder.add(
+            Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency, webhook.version)
+        )
         return latency

@@ -87,6 +87,11 @@ class Dispatcher:
             self._behind = True
             self._wake.set()
 
+    def wake(self) -> None:
+        """Deliveries may have become due: looks at once."""
+        self._behind = True
+        self._wake.set()
+
     def recorded(self, records: Sequence[Record]) -> None:
         """Looks again when the first of these retries is due."""
         delays = [record.conclusion.delay for record in records if record.conclusion.delay is not None]

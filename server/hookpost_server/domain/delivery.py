@@ -115,13 +115,18 @@ class Conclusion:
     suspend: str = ""  # why the webhook is to be suspended; empty: it is not
 
 
-def conclude(attempt: int, policy: retry.RetryPolicy, outcome: Outcome, spread: float) -> Conclusion:
-    """Decides what follows from the outcome of attempt number `attempt`. `spread` is the jitter's chance, -1 to 1."""
+def conclude(
+    attempt: int, policy: retry.RetryPolicy, outcome: Outcome, spread: float, trigger: Trigger = Trigger.SCHEDULED
+) -> Conclusion:
+    """Decides what follows from the outcome of attempt number `attempt`. `spread` is the jitter's chance, -1 to 1.
+
+    A redelivery is one attempt; a replay goes by the policy, of which most have spent their attempts.
+    """
     if outcome.result is Result.SUCCEEDED:
         return Conclusion(State.SUCCEEDED)
     if outcome.status == 410:
         return Conclusion(State.FAILED, suspend="the receiver answered 410 Gone")
-    if not is_retried(outcome):
+    if not is_retried(outcome) or trigger is Trigger.REDELIVERY:
         return Conclusion(State.FAILED)
     if outcome.result is Result.INTERNAL and attempt >= MAX_INTERNAL_ATTEMPTS:
         return Conclusion(State.FAILED)
@@ -153,6 +158,7 @@ class Attempt:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     truncated: bool
+    webhook_version: int = 0  # whose settings the request showed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,3 +204,4 @@ class Record:
     url: str
     start_time: datetime
     latency: float  # seconds
+    webhook_version: int = 0  # whose settings the request showed

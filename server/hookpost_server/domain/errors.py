@@ -10,6 +10,8 @@ HookpostError
 │   ├── RequestIdReused       the request id came before with other content
 │   └── NameTaken             an event type of this name exists
 ├── EventTypeInUse            built in, or subscribed to
+├── DeliveryNotEnded          still pending: there is nothing to repeat
+├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
 ├── LimitExceeded             over a fixed limit: trying again does not help
 ├── Unavailable
@@ -131,6 +133,24 @@ class EventTypeInUse(HookpostError):
     """The event type can't be removed or changed so."""
 
     reason = "EVENT_TYPE_IN_USE"
+
+
+class DeliveryNotEnded(HookpostError):
+    """Only a delivery that has ended can be tried again."""
+
+    reason = "DELIVERY_NOT_ENDED"
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f'delivery "{delivery_id}" has not ended: it is being tried already', state="PENDING")
+
+
+class TokenExpired(HookpostError):
+    """A resume token from which on changes can't be told without a gap."""
+
+    reason = "TOKEN_EXPIRED"
+
+    def __init__(self, why: str, oldest: str) -> None:
+        super().__init__(f"{why}; list what you need and watch without a resume token", oldest=oldest)
 
 
 class BacklogFull(HookpostError):

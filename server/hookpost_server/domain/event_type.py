@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from . import errors, event, payload
+from . import errors, event, payload, schema
 from .errors import Violation
 from .webhook import check_text
 
@@ -46,14 +46,18 @@ def check(given: EventType, prefix: str = "event_type") -> None:
         faults.append(Violation(f"{prefix}.group", fault))
     if fault := check_text(given.description.replace("\n", " "), MAX_DESCRIPTION):
         faults.append(Violation(f"{prefix}.description", fault))
+    compiled = None
     if given.json_schema:
         try:
             payload.parse_object(given.json_schema.encode(), MAX_SCHEMA)
-        except payload.PayloadError as error:
+            compiled = schema.compiled(given.json_schema)
+        except ValueError as error:
             faults.append(Violation(f"{prefix}.json_schema", str(error)))
     try:
         payload.check(given.example.encode())
         payload.check_object(given.example.encode(), MAX_SCHEMA)
+        if compiled and (broken := compiled.violations(given.example.encode())):
+            faults.append(Violation(f"{prefix}.example", f"does not fit json_schema: {broken[0]}"))
     except payload.PayloadError as error:
         faults.append(Violation(f"{prefix}.example", str(error)))
     if given.enforce_schema and not given.json_schema:
@@ -66,3 +70,8 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known names most like an unknown one, case aside."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     return [by_lower[match] for match in difflib.get_close_matches(name[:128].lower(), by_lower, n=most, cutoff=0.6)]
+
+
+def unknown(name: str, known: Iterable[str]) -> errors.EventTypeUnknown:
+    """The error for a name that is not among the known ones."""
+    return errors.EventTypeUnknown(name, nearest(name, known))

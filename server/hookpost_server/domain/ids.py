@@ -1,4 +1,4 @@
-"""Identities: UUIDv7 inside, TypeID text outside (`whk_`, `evt_`, `dlv_`, `key_` and 26 characters).
+"""Identities: UUIDv7 inside, TypeID text outside (`whk_`, `evt_`, `dlv_`, `key_`, `rpl_` and 26 characters).
 
 The text form follows the TypeID specification 0.3: lower-case Crockford base32 of the UUID's 128 bits. Both forms
 sort by creation time. UUIDs are those of RFC 9562 §5.7, with 12 bits of sub-millisecond time in `rand_a`.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from datetime import UTC, datetime
 from uuid import UUID
 
 WEBHOOK = "whk"
 EVENT = "evt"
 DELIVERY = "dlv"
 KEY = "key"
+REPLAY = "rpl"
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # two characters for ten bits
@@ -46,6 +48,11 @@ def seconds_of(identity: UUID) -> float:
     return (identity.int >> 80) / 1000
 
 
+def time_of(identity: UUID) -> datetime:
+    """The moment that an id carries."""
+    return datetime.fromtimestamp(seconds_of(identity), UTC)
+
+
 def delivery(event: UUID, webhook: UUID) -> UUID:
     """The id of the one delivery of an event to a webhook.
 
@@ -60,6 +67,11 @@ def deliveries_of(event: UUID) -> tuple[UUID, UUID]:
     """First and last possible id of an event's deliveries."""
     head = event.bytes[:10]
     return UUID(bytes=head + bytes(6)), UUID(bytes=head + b"\xff" * 6)
+
+
+def after(identity: UUID) -> UUID:
+    """The next possible id; the last one stays."""
+    return UUID(int=min(identity.int + 1, 2**128 - 1))
 
 
 def text(prefix: str, identity: UUID) -> str:

@@ -39,6 +39,7 @@ class Composer:
         delivery_id: UUID,
         attempt: int,
         timestamp: int,
+        test: bool = False,
     ) -> Request:
         """`keys` are those in force, newest first; `timestamp` is this attempt's, unix seconds.
 
@@ -64,6 +65,7 @@ class Composer:
             ("hookpost-event", event.type),
             ("hookpost-delivery", ids.text(ids.DELIVERY, delivery_id)),
             ("hookpost-attempt", str(attempt)),
+            *((("hookpost-test", "true"),) if test else ()),
             ("accept-encoding", "identity"),
         )
         return Request(settings.url, (*(own | custom).values(), *signed), body, settings.timeout)

@@ -79,12 +79,12 @@ class SettingsRules:
     signature_header: str
     known_type: Callable[[str], bool]  # whether an exact event type is in the catalogue
 
-    def check(self, settings: Settings, found: Iterable[Violation] = (), prefix: str = "webhook") -> Settings:
+    def check(self, settings: Settings, found: Iterable[Violation] = (), prefix: str = "webhook.") -> Settings:
         """The settings, normalised. Raises InvalidFields with every fault, those `found` before included."""
         faults: list[Violation] = list(found)
 
         def fault(name: str, description: str) -> None:
-            faults.append(Violation(f"{prefix}.{name}", description))
+            faults.append(Violation(f"{prefix}{name}", description))
 
         if text_fault := check_text(settings.name, MAX_NAME, required=True):
             fault("name", text_fault)
@@ -96,14 +96,14 @@ class SettingsRules:
         event_types = tuple(dict.fromkeys(settings.event_types))
         for path, description in self._check_event_types(event_types):
             fault(path, description)
-        faults += headers.check(settings.headers, f"{prefix}.headers", self.signature_header)
+        faults += headers.check(settings.headers, f"{prefix}headers", self.signature_header)
         if not MIN_TIMEOUT <= settings.timeout <= MAX_TIMEOUT:
             fault("timeout", f"must be from {MIN_TIMEOUT * 1000:g} ms to {MAX_TIMEOUT:g} s")
         if not 1 <= settings.max_in_flight <= MAX_IN_FLIGHT:
             fault("max_in_flight", f"must be from 1 to {MAX_IN_FLIGHT}, or 0 for the default of {DEFAULT_IN_FLIGHT}")
         if settings.rate_limit != 0 and not MIN_RATE <= settings.rate_limit <= MAX_RATE:
             fault("rate_limit", f"must be from {MIN_RATE:g} to {MAX_RATE:g} a second, or 0 for none")
-        faults += _check_labels(settings.labels, f"{prefix}.labels")
+        faults += _check_labels(settings.labels, f"{prefix}labels")
         if faults:
             raise errors.InvalidFields(faults)
         return dataclasses.replace(settings, url=url, event_types=event_types)

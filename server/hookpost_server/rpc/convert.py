@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
+
+from google.protobuf import duration_pb2, timestamp_pb2
 
 from hookpost.v1 import delivery_pb2, event_pb2, event_type_pb2, webhook_pb2
 
@@ -12,6 +15,9 @@ from ..domain.delivery import Attempt, Delivery, State
 from ..domain.errors import Violation
 from ..domain.event import Event
 from ..domain.event_type import EventType
+from ..domain.explain import explain
+from ..domain.health import Health, Point
+from ..domain.request import Request
 from ..domain.signing import SigningKey
 from ..domain.webhook import Webhook
 from .times import from_duration, timestamp_of, to_duration, to_timestamp
@@ -138,6 +144,37 @@ def event_type(found: EventType) -> event_type_pb2.EventType:
     )
 
 
+def health(found: Health) -> webhook_pb2.WebhookHealth:
+    def span(seconds: float | None) -> duration_pb2.Duration | None:
+        return None if seconds is None else to_duration(seconds)
+
+    def stamp(moment: datetime | None) -> timestamp_pb2.Timestamp | None:
+        return None if moment is None else to_timestamp(moment)
+
+    return webhook_pb2.WebhookHealth(
+        window=to_duration(found.window),
+        request_count=found.requests,
+        success_count=found.succeeded,
+        success_rate=found.success_rate,
+        attempt_count=found.attempts,
+        latency_p50=span(found.percentile(0.5)),
+        latency_p95=span(found.percentile(0.95)),
+        consecutive_failure_count=found.consecutive_failures,
+        last_success_time=stamp(found.last_success_time),
+        last_failure_time=stamp(found.last_failure_time),
+        oldest_pending_time=stamp(found.oldest_pending_time),
+    )
+
+
+def health_point(point: Point) -> webhook_pb2.HealthPoint:
+    return webhook_pb2.HealthPoint(
+        start_time=to_timestamp(point.start),
+        success_count=point.succeeded,
+        failure_count=point.failed,
+        attempt_count=point.attempts,
+    )
+
+
 def delivery(found: Delivery) -> delivery_pb2.Delivery:
     return delivery_pb2.Delivery(
         id=ids.text(ids.DELIVERY, found.id),
@@ -152,11 +189,23 @@ def delivery(found: Delivery) -> delivery_pb2.Delivery:
         next_attempt_time=to_timestamp(found.due_time) if found.state is State.PENDING else None,
         create_time=timestamp_of(ids.seconds_of(found.event_id)),
         finish_time=None if found.finish_time is None else to_timestamp(found.finish_time),
-        attempts=[attempt(each) for each in found.attempts],
+        attempts=[
+            attempt(each, _following(found, last=index == len(found.attempts)))
+            for index, each in enumerate(found.attempts, start=1)
+        ],
     )
 
 
-def attempt(found: Attempt) -> delivery_pb2.Attempt:
+def _following(found: Delivery, *, last: bool) -> str:
+    """What came after a failed attempt, or will."""
+    if not last:
+        return "It was tried again."
+    if found.state is State.PENDING:
+        return f"The next attempt is due at {found.due_time:%Y-%m-%d %H:%M:%S} UTC."
+    return "It is not tried again by itself."
+
+
+def attempt(found: Attempt, following: str = "") -> delivery_pb2.Attempt:
     body, cut = _text(found.body)
     return delivery_pb2.Attempt(
         number=found.number,
@@ -170,6 +219,16 @@ def attempt(found: Attempt) -> delivery_pb2.Attempt:
         response_headers=[delivery_pb2.Header(name=name, value=value) for name, value in found.headers],
         response_body=body,
         response_body_truncated=found.truncated or cut,
+        explanation=explain(found, following),
+    )
+
+
+def sent_request(request: Request) -> delivery_pb2.SentRequest:
+    return delivery_pb2.SentRequest(
+        method="POST",
+        url=request.url,
+        headers=[delivery_pb2.Header(name=name, value=value) for name, value in request.headers],
+        body=request.body.decode(),
     )
 
 

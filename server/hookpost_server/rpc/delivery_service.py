@@ -3,31 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
 
 from hookpost.v1 import delivery_service_pb2, delivery_service_pb2_grpc
 
-from ..domain import errors, event, ids
+from ..actions.sent import SentRequests
+from ..actions.watching import Watches
+from ..domain import event, ids
 from ..domain.delivery import Result, State
 from ..store.deliveries import Deliveries, Filter
-from . import convert, fields, paging
+from ..store.replays import Missed, Replays
+from ..store.webhooks import Webhooks
+from . import convert, fields, paging, watching
 from .context import Context
 from .event_service import FIRST, LAST, time_range
+from .times import timestamp_of
 
+MIN_RATE, MAX_RATE, DEFAULT_RATE = 0.1, 1000.0, 20.0  # deliveries of a replay made due a second
 DEFAULT_RANGE = 24 * 3600.0  # seconds
 
 
 class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
     """The comments in delivery_service.proto say what each call promises."""
 
-    def __init__(self, deliveries: Deliveries, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        webhooks: Webhooks,
+        replays: Replays,
+        sent: SentRequests,
+        watches: Watches,
+        *,
+        now: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` tells the engine that deliveries have become due."""
         self._deliveries = deliveries
+        self._webhooks = webhooks
+        self._replays = replays
+        self._sent = sent
+        self._watches = watches
         self._now = now
+        self._wake = wake
 
     async def GetDelivery(
         self, request: delivery_service_pb2.GetDeliveryRequest, context: Context
     ) -> delivery_service_pb2.GetDeliveryResponse:
         found = await self._deliveries.get(*fields.named(ids.DELIVERY, request, "delivery_id"))
-        return delivery_service_pb2.GetDeliveryResponse(delivery=convert.delivery(found))
+        message = convert.delivery(found)
+        if request.include_requests:
+            for attempt, sent in zip(message.attempts, await self._sent.of(found), strict=True):
+                attempt.request.CopyFrom(convert.sent_request(sent))
+        return delivery_service_pb2.GetDeliveryResponse(delivery=message)
 
     async def ListDeliveries(
         self, request: delivery_service_pb2.ListDeliveriesRequest, context: Context
@@ -36,6 +64,8 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
             tenant_id = faults.read("", fields.tenant, request)
             size = faults.read(0, paging.size, request)
             filter = self._filter(request, faults)
+            if (start := faults.read(None, paging.id_position, request)) is not None:
+                filter = replace(filter, before=start)
         found, following = await self._deliveries.list(tenant_id, filter, limit=size)
         return delivery_service_pb2.ListDeliveriesResponse(
             deliveries=[convert.delivery(each) for each in found],
@@ -45,21 +75,76 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def RedeliverDelivery(
         self, request: delivery_service_pb2.RedeliverDeliveryRequest, context: Context
     ) -> delivery_service_pb2.RedeliverDeliveryResponse:
-        raise errors.not_yet("RedeliverDelivery")
+        found = await self._replays.redeliver(*fields.named(ids.DELIVERY, request, "delivery_id"))
+        self._wake()
+        return delivery_service_pb2.RedeliverDeliveryResponse(delivery=convert.delivery(found))
 
     async def ReplayDeliveries(
         self, request: delivery_service_pb2.ReplayDeliveriesRequest, context: Context
     ) -> delivery_service_pb2.ReplayDeliveriesResponse:
-        raise errors.not_yet("ReplayDeliveries")
+        with fields.Faults() as faults:
+            tenant_id = faults.read("", fields.tenant, request)
+            filter = self._filter(request, faults)
+            if not filter.webhook_id and not filter.event_id:
+                faults.note("filter.webhook_id", "is required, or filter.event_id")
+            if State.PENDING in filter.states:
+                faults.note("filter.states", "must not have PENDING: it is being tried already")
+            if request.include_missed and not filter.webhook_id:
+                faults.note("filter.webhook_id", "is required with include_missed")
+            if request.rate and not MIN_RATE <= request.rate <= MAX_RATE:
+                faults.note("rate", f"must be from {MIN_RATE:g} to {MAX_RATE:g} a second, or 0 for {DEFAULT_RATE:g}")
+        filter = replace(filter, states=filter.states or [State.FAILED])
+        missed = await self._missed(tenant_id, filter) if request.include_missed else None
+        if request.dry_run:
+            total = await self._replays.count(tenant_id, filter, missed)
+            return delivery_service_pb2.ReplayDeliveriesResponse(delivery_count=total)
+        rate = request.rate or DEFAULT_RATE
+        replay_id, total = await self._replays.replay(tenant_id, filter, missed, interval=1 / rate)
+        if not total:
+            return delivery_service_pb2.ReplayDeliveriesResponse()
+        self._wake()
+        return delivery_service_pb2.ReplayDeliveriesResponse(
+            delivery_count=total,
+            end_time=timestamp_of(self._now() + (total - 1) / rate),
+            replay_id=ids.text(ids.REPLAY, replay_id),
+        )
+
+    async def _missed(self, tenant_id: str, filter: Filter) -> Missed | None:
+        if filter.webhook_id is None:
+            return None
+        patterns = (await self._webhooks.get(tenant_id, filter.webhook_id)).settings.event_types
+        return Missed(
+            exact=[pattern for pattern in patterns if not pattern.endswith("*")],
+            prefixes=[pattern.removesuffix("*") for pattern in patterns if pattern.endswith("*")],
+        )
+
+    async def StopReplay(
+        self, request: delivery_service_pb2.StopReplayRequest, context: Context
+    ) -> delivery_service_pb2.StopReplayResponse:
+        stopped = await self._replays.stop(*fields.named(ids.REPLAY, request, "replay_id"))
+        return delivery_service_pb2.StopReplayResponse(stopped_count=stopped)
 
     async def WatchDeliveries(
         self, request: delivery_service_pb2.WatchDeliveriesRequest, context: Context
     ) -> AsyncIterator[delivery_service_pb2.WatchDeliveriesResponse]:
-        for _ in (request,):
-            raise errors.not_yet("WatchDeliveries")
-        yield delivery_service_pb2.WatchDeliveriesResponse()
+        with fields.Faults() as faults:
+            tenant_id = faults.read("", fields.tenant, request)
+            filter = self._filter(request, faults)
+            for name in ("start_time", "end_time"):
+                if request.filter.HasField(name):
+                    faults.note(f"filter.{name}", "is not for watching")
+            token = faults.read(None, watching.position, request)
+        async for changed, position in self._watches.changes(tenant_id, token):
+            answers = [each for each in changed if filter.matches(each)]
+            resume_token = watching.token(request, position)
+            for each in answers:
+                yield delivery_service_pb2.WatchDeliveriesResponse(
+                    delivery=convert.delivery(each), resume_token=resume_token if each is answers[-1] else ""
+                )
+            if not changed:
+                yield delivery_service_pb2.WatchDeliveriesResponse(resume_token=resume_token)
 
-    def _filter(self, request: delivery_service_pb2.ListDeliveriesRequest, faults: fields.Faults) -> Filter:
+    def _filter(self, request: Any, faults: fields.Faults) -> Filter:
         given = request.filter
         webhook_id = event_id = None
         if given.webhook_id:
@@ -74,7 +159,7 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
         since, before = faults.read((FIRST, LAST), time_range, given, default_since, "filter.")
         return Filter(
             since=since,
-            before=faults.read(None, paging.id_position, request) or before,
+            before=before,
             webhook_id=webhook_id,
             event_id=event_id,
             event_type=given.event_type,

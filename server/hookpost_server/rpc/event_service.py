@@ -10,18 +10,23 @@ from uuid import UUID
 
 from hookpost.v1 import event_service_pb2, event_service_pb2_grpc
 
+from ..actions import dry_run
+from ..actions.waiting import FirstAttempts
 from ..domain import errors, event, ids
 from ..domain.event import Event
 from ..store.deliveries import Deliveries, Filter
+from ..store.event_types import EventTypes
 from ..store.events import Emitted, Events
 from ..store.group_commit import GroupCommit
+from ..store.webhooks import Webhooks
 from . import convert, fields, paging
 from . import errors as rpc_errors
 from .context import Context
 from .intake import Intake
-from .times import from_timestamp, timestamp_of
+from .times import from_duration, from_timestamp, timestamp_of
 
 MAX_UNANSWERED = 2000  # events of one stream; beyond it the stream is not read
+MAX_WAIT = 60.0  # seconds that an emit waits for its deliveries
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # of payloads in one page of events
 LAST = UUID(int=2**128 - 1)
@@ -31,8 +36,20 @@ FIRST = UUID(int=0)
 class EventService(event_service_pb2_grpc.EventServiceServicer):
     """The comments in event_service.proto say what each call promises."""
 
-    def __init__(self, intake: Intake, group_commit: GroupCommit, events: Events, deliveries: Deliveries) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        group_commit: GroupCommit,
+        events: Events,
+        deliveries: Deliveries,
+        webhooks: Webhooks,
+        event_types: EventTypes,
+        first_attempts: FirstAttempts,
+    ) -> None:
         self._intake = intake
+        self._webhooks = webhooks
+        self._event_types = event_types
+        self._first_attempts = first_attempts
         self._group_commit = group_commit
         self._events = events
         self._deliveries = deliveries
@@ -46,12 +63,39 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     async def EmitEvent(
         self, request: event_service_pb2.EmitEventRequest, context: Context
     ) -> event_service_pb2.EmitEventResponse:
-        if request.dry_run:
-            raise errors.not_yet("dry_run")
+        timeout = 0.0
         if request.HasField("wait"):
-            raise errors.not_yet("wait")
-        accepted = await self._intake.event(request)
-        return _response(await self._group_commit.emit(accepted))
+            timeout = from_duration(request.wait.timeout)
+            if not 0 < timeout <= MAX_WAIT:
+                raise errors.InvalidFields.one("wait.timeout", f"must be more than 0 s and at most {MAX_WAIT:g} s")
+        accepted = await self._intake.event(request, enforce=not request.dry_run)
+        if request.dry_run:
+            return await self._dry_run(accepted)
+        emitted = await self._group_commit.emit(accepted)
+        answer = _response(emitted)
+        if timeout:
+            for delivery, attempt in await self._first_attempts.of(accepted.tenant_id, emitted.event_id, timeout):
+                answer.deliveries.add(
+                    delivery=convert.delivery(delivery),
+                    attempt=None if attempt is None else convert.attempt(attempt),
+                )
+        return answer
+
+    async def _dry_run(self, candidate: Event) -> event_service_pb2.EmitEventResponse:
+        found = await dry_run.verdicts(self._webhooks, candidate)
+        return event_service_pb2.EmitEventResponse(
+            delivery_count=sum(verdict.matched for verdict in found),
+            matches=[
+                event_service_pb2.Match(
+                    webhook_id=ids.text(ids.WEBHOOK, verdict.webhook.id),
+                    webhook_name=verdict.webhook.settings.name,
+                    matched=verdict.matched,
+                    reason=verdict.reason,
+                )
+                for verdict in found
+            ],
+            schema_violations=await self._event_types.violations(candidate.type, candidate.payload),
+        )
 
     async def BatchEmitEvents(
         self, request: event_service_pb2.BatchEmitEventsRequest, context: Context

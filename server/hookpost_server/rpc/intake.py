@@ -23,9 +23,17 @@ class Intake:
         self._now = now
 
     async def event(
-        self, request: event_service_pb2.EmitEventRequest, *, tenant_id: str | None = None, prefix: str = ""
+        self,
+        request: event_service_pb2.EmitEventRequest,
+        *,
+        tenant_id: str | None = None,
+        prefix: str = "",
+        enforce: bool = True,
     ) -> Event:
-        """Raises InvalidFields with paths below `prefix`, or EventTypeUnknown. `tenant_id`: the batch's."""
+        """Raises InvalidFields with paths below `prefix`, or EventTypeUnknown. `tenant_id`: the batch's.
+
+        Without `enforce`, a payload may break its type's schema: a dry run tells instead of refusing.
+        """
         faults: list[Violation] = []
         tenant = request.tenant_id or tenant_id or event.DEFAULT_TENANT
         if fault := event.check_tenant(tenant):
@@ -54,6 +62,10 @@ class Intake:
         if faults:
             raise errors.InvalidFields(faults)
         await self._known_types.require(request.type)
+        if enforce and (enforced := self._known_types.enforced_schema(request.type)):
+            field = f"{prefix}{given}"
+            if broken := enforced.violations(data):
+                raise errors.InvalidFields(Violation(field, f"does not fit the schema: {each}") for each in broken)
         now = self._now()
         return Event(
             id=ids.new(now),

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from hookpost.v1 import webhook_service_pb2, webhook_service_pb2_grpc
+from hookpost.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_grpc
 
-from ..domain import errors, event, ids, signing
+from ..actions.testing import WebhookTester
+from ..domain import event, ids, signing
+from ..domain.envelope import Format
 from ..domain.webhook import Settings, SettingsRules, State, changed, check_text
 from ..store.event_types import KnownTypes
+from ..store.health import DAY, HealthFigures
 from ..store.webhooks import Webhooks
 from . import convert, fields, paging
 from .context import Context
-from .times import from_duration
+from .times import from_duration, timestamp_of
 
 MAX_REASON = 256
+MAX_WINDOW = 7 * DAY
+MAX_MINUTES = 25 * 3600.0  # seconds for which there are figures by the minute
 LAST = UUID(int=2**128 - 1)
 
 
 class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     """The comments in webhook_service.proto say what each call promises."""
 
-    def __init__(self, webhooks: Webhooks, known_types: KnownTypes, rules: SettingsRules) -> None:
+    def __init__(
+        self,
+        webhooks: Webhooks,
+        known_types: KnownTypes,
+        rules: SettingsRules,
+        health: HealthFigures,
+        tester: WebhookTester,
+        now: Callable[[], float],
+    ) -> None:
         self._webhooks = webhooks
         self._known_types = known_types
         self._rules = rules
+        self._health = health
+        self._tester = tester
+        self._now = now
 
     async def CreateWebhook(
         self, request: webhook_service_pb2.CreateWebhookRequest, context: Context
@@ -53,14 +70,15 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def GetWebhook(
         self, request: webhook_service_pb2.GetWebhookRequest, context: Context
     ) -> webhook_service_pb2.GetWebhookResponse:
-        _no_health_yet(request)
         webhook = await self._webhooks.get(*_named(request))
-        return webhook_service_pb2.GetWebhookResponse(webhook=convert.webhook(webhook))
+        message = convert.webhook(webhook)
+        if request.include_health:
+            await self._add_health(webhook.tenant_id, {webhook.id: message})
+        return webhook_service_pb2.GetWebhookResponse(webhook=message)
 
     async def ListWebhooks(
         self, request: webhook_service_pb2.ListWebhooksRequest, context: Context
     ) -> webhook_service_pb2.ListWebhooksResponse:
-        _no_health_yet(request)
         with fields.Faults() as faults:
             tenant_id = faults.read("", fields.tenant, request)
             size = faults.read(0, paging.size, request)
@@ -82,6 +100,8 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         )
         page = paging.fitting(convert.webhook(webhook) for webhook in found[:size])
         following = found[len(page) - 1].id if len(found) > len(page) else None
+        if request.include_health:
+            await self._add_health(tenant_id, {each.id: message for each, message in zip(found, page, strict=False)})
         return webhook_service_pb2.ListWebhooksResponse(
             webhooks=page, next_page_token="" if following is None else paging.token(request, following.bytes)
         )
@@ -153,12 +173,56 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def TestWebhook(
         self, request: webhook_service_pb2.TestWebhookRequest, context: Context
     ) -> webhook_service_pb2.TestWebhookResponse:
-        raise errors.not_yet("TestWebhook")
+        with fields.Faults() as faults:
+            tenant_id, webhook_id = faults.read(("", fields.NIL), _named, request)
+            for index, name in enumerate(request.event_types):
+                faults.note(f"event_types[{index}]", event.check_type(name))
+            unsaved: dict[str, Any] = {}
+            if request.url:
+                unsaved["url"] = request.url
+            if request.override_headers or request.headers:
+                unsaved["headers"] = dict(request.headers)
+            if request.payload_format:
+                formats: list[Format] = fields.numbers(Format, [request.payload_format], "payload_format")
+                unsaved["payload_format"] = formats[0]
+        results = await self._tester.test(tenant_id, webhook_id, request.event_types, unsaved)
+        return webhook_service_pb2.TestWebhookResponse(
+            results=[
+                webhook_service_pb2.TestResult(event_type=name, attempt=convert.attempt(attempt))
+                for name, attempt in results
+            ]
+        )
 
     async def GetWebhookHealth(
         self, request: webhook_service_pb2.GetWebhookHealthRequest, context: Context
     ) -> webhook_service_pb2.GetWebhookHealthResponse:
-        raise errors.not_yet("GetWebhookHealth")
+        with fields.Faults() as faults:
+            tenant_id, webhook_id = faults.read(("", fields.NIL), _named, request)
+            window = from_duration(request.window) if request.HasField("window") else DAY
+            if not 60 <= window <= MAX_WINDOW:
+                faults.note("window", "must be from a minute to 7 days")
+            bucket = from_duration(request.bucket) if request.HasField("bucket") else _bucket(window)
+            if bucket not in (60, 3600):
+                faults.note("bucket", "must be a minute (60s) or an hour (3600s)")
+            elif bucket == 60 and window > MAX_MINUTES:
+                faults.note("bucket", "must be an hour (3600s) for windows of more than 25 h")
+        await self._webhooks.get(tenant_id, webhook_id)
+        figures = await self._health.of(tenant_id, [webhook_id], window)
+        series = await self._health.series(tenant_id, webhook_id, window, by_hour=bucket == 3600)
+        return webhook_service_pb2.GetWebhookHealthResponse(
+            health=convert.health(figures[webhook_id]),
+            series=[convert.health_point(point) for point in series],
+            read_time=timestamp_of(self._now()),
+        )
+
+    async def _add_health(self, tenant_id: str, messages: Mapping[UUID, webhook_pb2.Webhook]) -> None:
+        figures = await self._health.of(tenant_id, list(messages))
+        for webhook_id, message in messages.items():
+            message.health.CopyFrom(convert.health(figures[webhook_id]))
+
+
+def _bucket(window: float) -> float:
+    return 60 if window <= 3 * 3600 else 3600
 
 
 def _named(request: Any) -> tuple[str, UUID]:
@@ -172,8 +236,3 @@ def _secret_fault(secret: str) -> str | None:
 
 def _digest(request: webhook_service_pb2.CreateWebhookRequest) -> bytes:
     return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
-
-
-def _no_health_yet(request: Any) -> None:
-    if request.include_health:
-        raise errors.not_yet("include_health")

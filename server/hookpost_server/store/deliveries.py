@@ -13,6 +13,7 @@ from uuid import UUID
 from ..domain import errors, ids
 from ..domain.delivery import Attempt, Claim, Delivery, Record, Result, State, Trigger
 from ..domain.event import Event
+from ..domain.health import BOUNDS
 from .database import Database
 
 TURNS = 50  # webhooks that one claim looks at
@@ -32,6 +33,17 @@ class Filter:
     states: Sequence[State] = ()
     status_classes: Sequence[int] = ()
     results: Sequence[Result] = ()
+
+    def matches(self, delivery: Delivery) -> bool:
+        """Whether all conditions but the range hold of a delivery."""
+        return (
+            self.webhook_id in (None, delivery.webhook_id)
+            and self.event_id in (None, delivery.event_id)
+            and self.event_type in ("", delivery.event_type)
+            and (not self.states or delivery.state in self.states)
+            and (not self.status_classes or (delivery.last_status or 0) // 100 in self.status_classes)
+            and (not self.results or delivery.last_result in self.results)
+        )
 
 
 class Deliveries:
@@ -108,13 +120,20 @@ class Deliveries:
     # Fenced: a row that was claimed again since, or has ended, takes no outcome; then no attempt is written either. An
     # outcome uses up its claim: if the reply to the commit is lost and the batch comes again, it adds nothing twice.
     # The attempt's number comes from the row, so that numbers have neither gaps nor repeats.
-    RECORD = """
+    _BUCKETS = ", ".join(
+        f"count(*) filter (where width_bucket(latency, $17::int[]) = {bucket})::int"
+        for bucket in range(len(BOUNDS) + 1)
+    )
+    _MERGED = """array(
+                    select coalesce(a, 0) + coalesce(b, 0)
+                    from unnest(h.latencies, excluded.latencies) with ordinality as u(a, b, n) order by n)"""
+    RECORD = f"""
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::int[], $4::smallint[], $5::interval[], $6::smallint[],
                                  $7::smallint[], $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::bytea[],
-                                 $13::bytea[], $14::boolean[])
+                                 $13::bytea[], $14::boolean[], $15::int[], $16::int[])
                 as i(id, tenant_id, claim_count, state, delay, result, status, start_time, latency, url, error,
-                     response_headers, response_body, truncated)
+                     response_headers, response_body, truncated, webhook_version, position)
         ), recorded as (
             update deliveries d set state = i.state, claim_count = d.claim_count + 1,
                 attempt_count = d.attempt_count + 1,
@@ -124,41 +143,63 @@ class Deliveries:
             from input i
             where d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count and d.state = 1
             returning d.id, d.tenant_id, d.webhook_id, d.attempt_count as number, d.trigger, d.state, i.start_time,
-                i.latency, i.result, i.status, i.truncated, i.url, i.error, i.response_headers, i.response_body
+                i.latency, i.result, i.status, i.truncated, i.url, i.error, i.response_headers, i.response_body,
+                i.webhook_version, i.position
         ), logged as (
             insert into attempts (tenant_id, delivery_id, number, trigger, start_time, latency, result, status,
-                truncated, url, error, response_headers, response_body)
+                truncated, url, error, response_headers, response_body, webhook_version)
             select tenant_id, id, number, trigger, start_time, latency, result, status, truncated, url, error,
-                response_headers, response_body
+                response_headers, response_body, webhook_version
             from recorded
         ), counted as (
             select tenant_id, webhook_id, count(*) filter (where state = 2)::int as succeeded,
                 count(*) filter (where state = 3)::int as failed, count(*)::int as attempts,
-                sum(latency)::bigint as latency_sum
+                sum(latency)::bigint as latency_sum,
+                array[{_BUCKETS}] as latencies
             from recorded group by tenant_id, webhook_id
         ), by_minute as (
-            insert into health_minutes as h (tenant_id, webhook_id, minute, succeeded, failed, attempts, latency_sum)
-            select tenant_id, webhook_id, date_trunc('minute', now()), succeeded, failed, attempts, latency_sum
+            insert into health_minutes as h (tenant_id, webhook_id, minute, succeeded, failed, attempts, latency_sum,
+                latencies)
+            select tenant_id, webhook_id, date_trunc('minute', now()), succeeded, failed, attempts, latency_sum,
+                latencies
             from counted order by tenant_id, webhook_id
             on conflict (tenant_id, webhook_id, minute) do update set succeeded = h.succeeded + excluded.succeeded,
                 failed = h.failed + excluded.failed, attempts = h.attempts + excluded.attempts,
-                latency_sum = h.latency_sum + excluded.latency_sum
+                latency_sum = h.latency_sum + excluded.latency_sum, latencies = {_MERGED}
         ), by_hour as (
-            insert into health_hours as h (tenant_id, webhook_id, hour, succeeded, failed, attempts, latency_sum)
-            select tenant_id, webhook_id, date_trunc('hour', now()), succeeded, failed, attempts, latency_sum
+            insert into health_hours as h (tenant_id, webhook_id, hour, succeeded, failed, attempts, latency_sum,
+                latencies)
+            select tenant_id, webhook_id, date_trunc('hour', now()), succeeded, failed, attempts, latency_sum,
+                latencies
             from counted order by tenant_id, webhook_id
             on conflict (tenant_id, webhook_id, hour) do update set succeeded = h.succeeded + excluded.succeeded,
                 failed = h.failed + excluded.failed, attempts = h.attempts + excluded.attempts,
-                latency_sum = h.latency_sum + excluded.latency_sum
+                latency_sum = h.latency_sum + excluded.latency_sum, latencies = {_MERGED}
+        ), ended as (
+            select tenant_id, webhook_id, state, position,
+                max(position) filter (where state = 2) over (partition by tenant_id, webhook_id) as last_success
+            from recorded where state in (2, 3)
+        ), streaks as (
+            insert into webhook_streaks as s (tenant_id, webhook_id, failures, last_success_time, last_failure_time)
+            select tenant_id, webhook_id,
+                count(*) filter (where state = 3 and (last_success is null or position > last_success)),
+                case when bool_or(state = 2) then now() end, case when bool_or(state = 3) then now() end
+            from ended group by tenant_id, webhook_id order by webhook_id, tenant_id
+            on conflict (webhook_id, tenant_id) do update set
+                failures = excluded.failures
+                    + case when excluded.last_success_time is null then s.failures else 0 end,
+                last_success_time = coalesce(excluded.last_success_time, s.last_success_time),
+                last_failure_time = coalesce(excluded.last_failure_time, s.last_failure_time)
         )
         select id from recorded
-    """
+    """  # noqa: S608
 
     async def record(self, records: Sequence[Record]) -> set[UUID]:
         """Writes outcomes, attempts and health counters; returns the deliveries that took theirs.
 
         The others were claimed by somebody else since: their outcomes change nothing.
         """
+        positions = {record.claim.id: position for position, record in enumerate(records)}  # the order they ended in
         records = sorted(records, key=lambda record: record.claim.id)
         async with self._database.by_key() as connection:
             rows = await connection.fetch(
@@ -177,6 +218,9 @@ class Deliveries:
                 [json.dumps(r.outcome.headers).encode() for r in records],
                 [r.outcome.body for r in records],
                 [r.outcome.truncated for r in records],
+                [r.webhook_version for r in records],
+                [positions[r.claim.id] for r in records],
+                [int(bound * 1_000_000) for bound in BOUNDS],
             )
         return {row["id"] for row in rows}
 
@@ -195,9 +239,13 @@ class Deliveries:
             )
 
     CANCEL = """
-        update deliveries d set state = 4, finish_time = now()
-        from unnest($1::uuid[], $2::text[]) as i(id, tenant_id)
-        where d.id = i.id and d.tenant_id = i.tenant_id and d.state = 1
+        with cancelled as (
+            update deliveries d set state = 4, finish_time = now()
+            from unnest($1::uuid[], $2::text[]) as i(id, tenant_id)
+            where d.id = i.id and d.tenant_id = i.tenant_id and d.state = 1
+            returning d.tenant_id, d.id
+        )
+        insert into other_changes (tenant_id, delivery_id) select tenant_id, id from cancelled
     """
 
     async def cancel(self, claims: Sequence[Claim]) -> None:
@@ -216,7 +264,17 @@ class Deliveries:
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
             attempts = await connection.fetch(self.ATTEMPTS, delivery_id, tenant_id)
-        return _from_row(row, [_attempt_from_row(attempt) for attempt in attempts])
+        return delivery_from_row(row, [_attempt_from_row(attempt) for attempt in attempts])
+
+    FIRST_ATTEMPTS = """
+        select * from attempts where delivery_id = any($1::uuid[]) and number = 1 and tenant_id = $2
+    """
+
+    async def first_attempts(self, tenant_id: str, delivery_ids: Sequence[UUID]) -> dict[UUID, Attempt]:
+        """The first attempt of each delivery that has had one."""
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(self.FIRST_ATTEMPTS, delivery_ids, tenant_id)
+        return {row["delivery_id"]: _attempt_from_row(row) for row in rows}
 
     _MATCHES = """
         ($4 = '' or d.type = $4)
@@ -288,7 +346,7 @@ class Deliveries:
             if filter.event_id is not None:
                 low, high = ids.deliveries_of(filter.event_id)
                 common[1] = max(filter.since, low)
-                common[2] = min(filter.before, UUID(int=min(high.int + 1, 2**128 - 1)))
+                common[2] = min(filter.before, ids.after(high))
                 rows = await connection.fetch(self.OF_EVENT, *common, filter.event_id, filter.webhook_id)
                 scanned = None
             elif filter.webhook_id is not None:
@@ -302,7 +360,7 @@ class Deliveries:
                 newest = ids.deliveries_of(UUID(int=max(0, filter.before.int - 1)))[1]
                 rows = await connection.fetch(self.OF_TENANT, *common, scan, newest)
                 scanned = (self.SCANNED_OF_TENANT, tenant_id, filter.since, newest, scan - 1)
-            page = [_from_row(row) for row in rows[:limit]]
+            page = [delivery_from_row(row) for row in rows[:limit]]
             if len(rows) > limit:
                 return page, page[-1].id
             last = None if scanned is None else await connection.fetchval(*scanned)
@@ -343,10 +401,11 @@ def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
         headers=tuple((name, value) for name, value in json.loads(row["response_headers"])),
         body=row["response_body"],
         truncated=row["truncated"],
+        webhook_version=row["webhook_version"],
     )
 
 
-def _from_row(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Delivery:
+def delivery_from_row(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Delivery:
     return Delivery(
         id=row["id"],
         tenant_id=row["tenant_id"],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
 
-from ..domain import errors, event_type
+from ..domain import errors, event_type, schema
 from ..domain.catalogue import builtin
 from ..domain.event_type import EventType
 from .database import Database
@@ -143,12 +144,25 @@ class EventTypes:
             raise errors.EtagMismatch("event type", found.etag)
         return found
 
-    NAMES = "select name from event_types"
+    SCHEMAS = "select name, case when enforce_schema then json_schema else '' end as json_schema from event_types"
 
-    async def names(self) -> frozenset[str]:
-        """All names."""
+    async def enforced_schemas(self) -> dict[str, str]:
+        """All names, each with the schema that payloads must fit; empty if they need not."""
         async with self._database.connection() as connection:
-            return frozenset(row["name"] for row in await connection.fetch(self.NAMES))
+            return {row["name"]: row["json_schema"] for row in await connection.fetch(self.SCHEMAS)}
+
+    async def violations(self, name: str, payload: bytes) -> Sequence[str]:
+        """What the payload breaks of the type's schema, enforced or not; nothing if there is no such type or schema."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self.GET, name)
+        return schema.compiled(row["json_schema"]).violations(payload) if row and row["json_schema"] else []
+
+    EXAMPLES = "select name, example from event_types order by name"
+
+    async def examples(self) -> dict[str, str]:
+        """All names, each with its example."""
+        async with self._database.connection() as connection:
+            return {row["name"]: row["example"] for row in await connection.fetch(self.EXAMPLES)}
 
 
 class KnownTypes:
@@ -157,24 +171,34 @@ class KnownTypes:
     def __init__(self, store: EventTypes, *, open_names: bool) -> None:
         self._store = store
         self._open = open_names
-        self._names: frozenset[str] = frozenset()
+        self._names: dict[str, str] = {}  # with the schema to enforce, if any
         self._read_at = float("-inf")  # monotonic
+        self._reading = asyncio.Lock()
 
     async def require(self, name: str) -> None:
         """Raises EventTypeUnknown, naming the nearest. Asks the database before it says no."""
-        if self._open or (name in self._names and not self._stale):
-            return
-        await self.refresh()
-        if name not in self._names:
-            raise errors.EventTypeUnknown(name, event_type.nearest(name, self._names))
+        if self._stale or not (self._open or name in self._names):
+            await self.refresh()
+        if not self._open and name not in self._names:
+            raise event_type.unknown(name, self._names)
+
+    def enforced_schema(self, name: str) -> schema.Schema | None:
+        """What payloads of this type must fit, as last read."""
+        text = self._names.get(name)
+        return schema.compiled(text) if text else None
 
     def __contains__(self, name: str) -> bool:
         """As last read; call `refresh` first where it must be exact."""
         return self._open or name in self._names
 
     async def refresh(self) -> None:
-        self._names = await self._store.names()
-        self._read_at = time.monotonic()
+        """Reads the catalogue; callers that come while somebody reads share what is read next."""
+        asked = time.monotonic()
+        async with self._reading:
+            if self._read_at < asked:
+                began = time.monotonic()
+                self._names = await self._store.enforced_schemas()
+                self._read_at = began
 
     @property
     def _stale(self) -> bool:

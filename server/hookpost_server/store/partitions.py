@@ -68,7 +68,7 @@ class Partitions:
             )
         return name
 
-    _UNKNOWN = """
+    UNKNOWN = """
         select relname from pg_stat_user_tables
         where relname ~ '^(events|deliveries|attempts)_[0-9]{8}$'
           and last_analyze is null and last_autoanalyze is null and n_tup_ins >= $1
@@ -77,7 +77,7 @@ class Partitions:
     async def analyze_fresh(self) -> list[str]:
         """Takes statistics of partitions that have got their first rows and were never looked at."""
         async with self._database.connection() as connection:
-            names = [row["relname"] for row in await connection.fetch(self._UNKNOWN, FIRST_ROWS)]
+            names = [row["relname"] for row in await connection.fetch(self.UNKNOWN, FIRST_ROWS)]
             for name in names:
                 await connection.execute(f"analyze {name}")
         return names

@@ -94,6 +94,11 @@ class Webhooks:
     """
     # Holds a type that is being subscribed to against its deletion.
     HOLD_TYPES = "select name from event_types where name = any($1::text[]) order by name for key share"
+    # What requests made from this version on show.
+    REVISE = """
+        insert into webhook_revisions (tenant_id, webhook_id, version, headers, payload_format)
+        select tenant_id, id, version, headers, payload_format from webhooks where id = $1 and tenant_id = $2
+    """
     ADD_KEY = """
         insert into signing_keys (tenant_id, webhook_id, id, secret, request_id) values ($1, $2, $3, $4, $5)
     """
@@ -113,6 +118,7 @@ class Webhooks:
                 if first is None or first["request_digest"] != digest:
                     raise errors.RequestIdReused(request_id)
                 return await self._read(connection, tenant_id, first["id"])
+            await connection.execute(self.REVISE, webhook_id, tenant_id)
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
             await connection.execute(self.ADD_KEY, tenant_id, webhook_id, key_id, secret.encode(), None)
@@ -146,6 +152,32 @@ class Webhooks:
             for row in await connection.fetch(self.KEYS, webhook_ids):
                 keys.setdefault(row["webhook_id"], []).append(_key_from_row(row))
         return {row["id"]: _from_row(row, keys.get(row["id"], ())) for row in rows}
+
+    REVISIONS = """
+        select version, headers, payload_format from webhook_revisions
+        where webhook_id = $1 and tenant_id = $2 order by version desc
+    """
+
+    async def revisions(self, tenant_id: str, webhook_id: UUID) -> list[tuple[int, Settings]]:
+        """Newest first: from which version on requests showed which headers and format. Also of a deleted webhook."""
+        async with self._database.connection() as connection:
+            return [
+                (
+                    row["version"],
+                    Settings(headers=json.loads(row["headers"]), payload_format=envelope.Format(row["payload_format"])),
+                )
+                for row in await connection.fetch(self.REVISIONS, webhook_id, tenant_id)
+            ]
+
+    KNOWN_KEYS = """
+        select id, secret, create_time, expire_time from signing_keys where webhook_id = $1 and tenant_id = $2
+        order by expire_time desc nulls first, create_time desc, id desc
+    """
+
+    async def known_keys(self, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
+        """Newest first, those that have expired but are still stored included."""
+        async with self._database.connection() as connection:
+            return [_key_from_row(row) for row in await connection.fetch(self.KNOWN_KEYS, webhook_id, tenant_id)]
 
     VERSIONS = "select id, version from webhooks where id = any($1::uuid[])"
 
@@ -211,6 +243,7 @@ class Webhooks:
             before = await self._locked(connection, tenant_id, webhook_id, etag)
             settings = change(before.settings)
             await connection.execute(self.UPDATE, webhook_id, tenant_id, *_values(settings))
+            await connection.execute(self.REVISE, webhook_id, tenant_id)
             if settings.event_types != before.settings.event_types:
                 await connection.fetch(self.HOLD_TYPES, list(settings.event_types))
                 await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
@@ -260,11 +293,15 @@ class Webhooks:
     DELETE_KEYS = "delete from signing_keys where webhook_id = $1 and tenant_id = $2"
     # Rows come by due time here and by id in every other statement: skipping what is locked, it can't deadlock.
     CANCEL = """
-        update deliveries d set state = 4, finish_time = now()
-        from (select id, tenant_id from deliveries
-              where tenant_id = $1 and webhook_id = $2 and state = 1
-              order by due_at limit $3 for update skip locked) due
-        where d.id = due.id and d.tenant_id = due.tenant_id
+        with cancelled as (
+            update deliveries d set state = 4, finish_time = now()
+            from (select id, tenant_id from deliveries
+                  where tenant_id = $1 and webhook_id = $2 and state = 1
+                  order by due_at limit $3 for update skip locked) due
+            where d.id = due.id and d.tenant_id = due.tenant_id
+            returning d.tenant_id, d.id
+        )
+        insert into other_changes (tenant_id, delivery_id) select tenant_id, id from cancelled
     """
 
     async def delete(self, tenant_id: str, webhook_id: UUID, etag: str = "") -> int:

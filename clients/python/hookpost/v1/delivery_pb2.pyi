@@ -256,6 +256,7 @@ class Attempt(_message.Message):
     RESPONSE_BODY_FIELD_NUMBER: _builtins.int
     RESPONSE_BODY_TRUNCATED_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1, without gaps."""
     trigger: Global___AttemptTrigger.ValueType
@@ -290,6 +291,10 @@ class Attempt(_message.Message):
     def response_headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
         """The answer's headers as received, at most 64 and 16 KiB in all."""
 
+    @_builtins.property
+    def request(self) -> Global___SentRequest:
+        """The request as it was sent. Only with `include_requests`."""
+
     def __init__(
         self,
         *,
@@ -305,16 +310,59 @@ class Attempt(_message.Message):
         response_body: _builtins.str = ...,
         response_body_truncated: _builtins.bool = ...,
         explanation: _builtins.str = ...,
+        request: Global___SentRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "latency", b"latency", "start_time", b"start_time", "status_code", b"status_code"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "latency", b"latency", "request", b"request", "start_time", b"start_time", "status_code", b"status_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "error_message", b"error_message", "explanation", b"explanation", "latency", b"latency", "number", b"number", "outcome", b"outcome", "response_body", b"response_body", "response_body_truncated", b"response_body_truncated", "response_headers", b"response_headers", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "error_message", b"error_message", "explanation", b"explanation", "latency", b"latency", "number", b"number", "outcome", b"outcome", "request", b"request", "response_body", b"response_body", "response_body_truncated", b"response_body_truncated", "response_headers", b"response_headers", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__status_code: _TypeAlias = _typing.Literal["status_code"]  # noqa: Y015
     _WhichOneofArgType__status_code: _TypeAlias = _typing.Literal["_status_code", b"_status_code"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__status_code) -> _WhichOneofReturnType__status_code | None: ...
 
 Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class SentRequest(_message.Message):
+    """SentRequest is the HTTP request of an attempt, made again from what is
+    stored.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """Always "POST"."""
+    url: _builtins.str
+    """Where it went."""
+    body: _builtins.str
+    """The body, byte for byte."""
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
+        """In the order in which they were sent, without host and content-length.
+        Values of custom headers whose name looks like a secret's (authorization,
+        …key, …token, …) show as "***"; a signature whose key has been retired
+        since shows as "(retired key)".
+        """
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        url: _builtins.str = ...,
+        headers: _abc.Iterable[Global___Header] | None = ...,
+        body: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SentRequest: _TypeAlias = SentRequest  # noqa: Y015
 
 @_typing.final
 class Header(_message.Message):

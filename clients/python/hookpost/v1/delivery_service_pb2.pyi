@@ -92,19 +92,23 @@ class GetDeliveryRequest(_message.Message):
 
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
+    INCLUDE_REQUESTS_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """Required."""
     tenant_id: _builtins.str
     """Optional. Default "default"."""
+    include_requests: _builtins.bool
+    """Optional. Also answer each attempt's request."""
     def __init__(
         self,
         *,
         delivery_id: _builtins.str = ...,
         tenant_id: _builtins.str = ...,
+        include_requests: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "include_requests", b"include_requests", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,7 +272,8 @@ class ReplayDeliveriesRequest(_message.Message):
     include_missed: _builtins.bool
     """Optional. Also the events of the time range that the webhook, as it is
     configured now, should have got but did not, because it was made, changed
-    or enabled later. Needs filter.webhook_id.
+    or enabled later. Needs filter.webhook_id; of the other conditions only
+    the event type and the times apply to them.
     """
     dry_run: _builtins.bool
     """Optional. Only count."""
@@ -276,7 +281,9 @@ class ReplayDeliveriesRequest(_message.Message):
     """Optional. Deliveries made due a second at most, 0.1 to 1000. 0 means 20."""
     @_builtins.property
     def filter(self) -> Global___DeliveryFilter:
-        """Required. At least a webhook or an event. States default to FAILED."""
+        """Required. At least a webhook or an event. States default to FAILED; PENDING
+        can't be replayed.
+        """
 
     def __init__(
         self,
@@ -303,8 +310,15 @@ class ReplayDeliveriesResponse(_message.Message):
 
     DELIVERY_COUNT_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
     delivery_count: _builtins.int
-    """How many deliveries match."""
+    """How many deliveries match; at most 50,000 (more is LIMIT_EXCEEDED: choose a
+    shorter time range).
+    """
+    replay_id: _builtins.str
+    """Names the replay for StopReplay: "rpl_" and 26 characters. Empty for a dry
+    run, or when nothing matched.
+    """
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the last of them becomes due. Unset for a dry run."""
@@ -314,14 +328,65 @@ class ReplayDeliveriesResponse(_message.Message):
         *,
         delivery_count: _builtins.int = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        replay_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_count", b"delivery_count", "end_time", b"end_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_count", b"delivery_count", "end_time", b"end_time", "replay_id", b"replay_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplayDeliveriesResponse: _TypeAlias = ReplayDeliveriesResponse  # noqa: Y015
+
+@_typing.final
+class StopReplayRequest(_message.Message):
+    """StopReplayRequest names a replay to stop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    replay_id: _builtins.str
+    """Required."""
+    tenant_id: _builtins.str
+    """Optional. Default "default"."""
+    def __init__(
+        self,
+        *,
+        replay_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopReplayRequest: _TypeAlias = StopReplayRequest  # noqa: Y015
+
+@_typing.final
+class StopReplayResponse(_message.Message):
+    """StopReplayResponse says what was taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOPPED_COUNT_FIELD_NUMBER: _builtins.int
+    stopped_count: _builtins.int
+    """Deliveries that are again as they were before the replay; those that were
+    made by it (`include_missed`) are cancelled.
+    """
+    def __init__(
+        self,
+        *,
+        stopped_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stopped_count", b"stopped_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopReplayResponse: _TypeAlias = StopReplayResponse  # noqa: Y015
 
 @_typing.final
 class WatchDeliveriesRequest(_message.Message):

@@ -55,6 +55,11 @@ class DeliveryServiceStub:
                 request_serializer=hookpost_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesRequest.SerializeToString,
                 response_deserializer=hookpost_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.StopReplay = channel.unary_unary(
+                '/hookpost.v1.DeliveryService/StopReplay',
+                request_serializer=hookpost_dot_v1_dot_delivery__service__pb2.StopReplayRequest.SerializeToString,
+                response_deserializer=hookpost_dot_v1_dot_delivery__service__pb2.StopReplayResponse.FromString,
+                _registered_method=True)
         self.WatchDeliveries = channel.unary_stream(
                 '/hookpost.v1.DeliveryService/WatchDeliveries',
                 request_serializer=hookpost_dot_v1_dot_delivery__service__pb2.WatchDeliveriesRequest.SerializeToString,
@@ -90,14 +95,25 @@ class DeliveryServiceServicer:
 
     def ReplayDeliveries(self, request, context):
         """Puts many deliveries back in the queue, at a bounded rate. Count first
-        with `dry_run`.
+        with `dry_run`. Each is attempted once more, with the same event id and
+        the trigger REPLAY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopReplay(self, request, context):
+        """Takes back what a replay has not attempted yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchDeliveries(self, request, context):
-        """Each change of a matching delivery, from now on or from a resume token on.
+        """Each change of a matching delivery, from now on or from a resume token on,
+        on whichever server it happened. Changes that follow each other within a
+        second may be told as one. A watcher that falls too far behind is ended
+        with OUT_OF_RANGE; nothing is skipped silently.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +141,11 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.ReplayDeliveries,
                     request_deserializer=hookpost_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesRequest.FromString,
                     response_serializer=hookpost_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesResponse.SerializeToString,
+            ),
+            'StopReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopReplay,
+                    request_deserializer=hookpost_dot_v1_dot_delivery__service__pb2.StopReplayRequest.FromString,
+                    response_serializer=hookpost_dot_v1_dot_delivery__service__pb2.StopReplayResponse.SerializeToString,
             ),
             'WatchDeliveries': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchDeliveries,
@@ -241,6 +262,33 @@ class DeliveryService:
             '/hookpost.v1.DeliveryService/ReplayDeliveries',
             hookpost_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesRequest.SerializeToString,
             hookpost_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hookpost.v1.DeliveryService/StopReplay',
+            hookpost_dot_v1_dot_delivery__service__pb2.StopReplayRequest.SerializeToString,
+            hookpost_dot_v1_dot_delivery__service__pb2.StopReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

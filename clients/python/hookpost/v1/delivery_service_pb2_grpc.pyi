@@ -43,10 +43,17 @@ class DeliveryServiceStub:
     """
     ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ReplayDeliveriesRequest, _delivery_service_pb2.ReplayDeliveriesResponse]
     """Puts many deliveries back in the queue, at a bounded rate. Count first
-    with `dry_run`.
+    with `dry_run`. Each is attempted once more, with the same event id and
+    the trigger REPLAY.
     """
+    StopReplay: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.StopReplayRequest, _delivery_service_pb2.StopReplayResponse]
+    """Takes back what a replay has not attempted yet."""
     WatchDeliveries: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]
-    """Each change of a matching delivery, from now on or from a resume token on."""
+    """Each change of a matching delivery, from now on or from a resume token on,
+    on whichever server it happened. Changes that follow each other within a
+    second may be told as one. A watcher that falls too far behind is ended
+    with OUT_OF_RANGE; nothing is skipped silently.
+    """
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -63,10 +70,17 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """
     ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ReplayDeliveriesRequest, _delivery_service_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
     """Puts many deliveries back in the queue, at a bounded rate. Count first
-    with `dry_run`.
+    with `dry_run`. Each is attempted once more, with the same event id and
+    the trigger REPLAY.
     """
+    StopReplay: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.StopReplayRequest, _delivery_service_pb2.StopReplayResponse]  # type: ignore[assignment]
+    """Takes back what a replay has not attempted yet."""
     WatchDeliveries: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]  # type: ignore[assignment]
-    """Each change of a matching delivery, from now on or from a resume token on."""
+    """Each change of a matching delivery, from now on or from a resume token on,
+    on whichever server it happened. Changes that follow each other within a
+    second may be told as one. A watcher that falls too far behind is ended
+    with OUT_OF_RANGE; nothing is skipped silently.
+    """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """DeliveryService shows what became of events and lets callers try again."""
@@ -104,8 +118,17 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_delivery_service_pb2.ReplayDeliveriesResponse]]:
         """Puts many deliveries back in the queue, at a bounded rate. Count first
-        with `dry_run`.
+        with `dry_run`. Each is attempted once more, with the same event id and
+        the trigger REPLAY.
         """
+
+    @_abc_1.abstractmethod
+    def StopReplay(
+        self,
+        request: _delivery_service_pb2.StopReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.StopReplayResponse, _abc.Awaitable[_delivery_service_pb2.StopReplayResponse]]:
+        """Takes back what a replay has not attempted yet."""
 
     @_abc_1.abstractmethod
     def WatchDeliveries(
@@ -113,6 +136,10 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.WatchDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_service_pb2.WatchDeliveriesResponse], _abc.AsyncIterator[_delivery_service_pb2.WatchDeliveriesResponse]]:
-        """Each change of a matching delivery, from now on or from a resume token on."""
+        """Each change of a matching delivery, from now on or from a resume token on,
+        on whichever server it happened. Changes that follow each other within a
+        second may be told as one. A watcher that falls too far behind is ended
+        with OUT_OF_RANGE; nothing is skipped silently.
+        """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,98 @@
+"""Why an attempt failed, in a sentence for people: what happened, why probably, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .delivery import Attempt, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A row of the table: the first whose test holds explains the attempt."""
+
+    name: str
+    holds: Callable[[Attempt], bool]
+    text: str
+
+
+def _status(*statuses: int) -> Callable[[Attempt], bool]:
+    return lambda attempt: attempt.status in statuses
+
+
+def _result(result: Result, *words: str) -> Callable[[Attempt], bool]:
+    """The result, with one of the words in the technical cause if any are given."""
+    return lambda attempt: attempt.result is result and (not words or any(word in attempt.error for word in words))
+
+
+def _html(attempt: Attempt) -> bool:
+    kind = next((value for name, value in attempt.headers if name == "content-type"), "")
+    return attempt.status is not None and attempt.status >= 400 and kind.startswith("text/html")
+
+
+def _login_page(attempt: Attempt) -> bool:
+    target = next((value for name, value in attempt.headers if name == "location"), "").lower()
+    return attempt.result is Result.REDIRECTED and any(
+        word in target for word in ("login", "signin", "sign-in", "auth")
+    )
+
+
+def _only_https(attempt: Attempt) -> bool:
+    target = next((value for name, value in attempt.headers if name == "location"), "")
+    return attempt.result is Result.REDIRECTED and attempt.url.startswith("http:") and target.startswith("https:")
+
+
+# From the particular to the general; the last rows catch everything, so that no failure is without words.
+CAUSES: tuple[Cause, ...] = (
+    Cause("dns", _result(Result.DNS_FAILED), "The host's name could not be resolved. Check its spelling and that it has a public DNS record."),
+    Cause("refused", _result(Result.CONNECT_FAILED, "refused"), "The host refused the connection: nothing listens on that port. Check the port and that the receiver runs."),
+    Cause("unreachable", _result(Result.CONNECT_FAILED, "unreachable", "no route"), "There is no route to the host. Check its network and firewall."),
+    Cause("connect", _result(Result.CONNECT_FAILED), "No connection to the host could be made. Check that the receiver runs and that a firewall lets this server through."),
+    Cause("tls-expired", _result(Result.TLS_FAILED, "expired"), "The receiver's TLS certificate has expired. Renew it."),
+    Cause("tls-host", _result(Result.TLS_FAILED, "mismatch", "not valid for"), "The receiver's TLS certificate is for another host name. Install one for the name in the URL."),
+    Cause("tls-self-signed", _result(Result.TLS_FAILED, "self-signed", "self signed"), "The receiver's TLS certificate is self-signed. Use one of a public certificate authority."),
+    Cause("tls-issuer", _result(Result.TLS_FAILED, "issuer"), "The receiver's TLS certificate is of an unknown authority, or the receiver does not send the certificates in between. Install the full chain."),
+    Cause("tls-plain", _result(Result.TLS_FAILED, "wrong version number", "record layer"), "The receiver does not speak TLS on this port. Check the port, or whether the URL should begin with http."),
+    Cause("tls", _result(Result.TLS_FAILED), "No trusted TLS connection could be made. Check the receiver's certificate and that it offers TLS 1.2 or newer."),
+    Cause("timeout-connect", _result(Result.TIMED_OUT, "connecting"), "The host did not answer the connection in time: it is down, or a firewall drops the packets silently."),
+    Cause("timeout-send", _result(Result.TIMED_OUT, "sending"), "The receiver accepted the connection but did not read the request in time. It may be overloaded."),
+    Cause("timeout", _result(Result.TIMED_OUT), "The receiver got the request but did not answer in time. Let it answer 2xx first and do the work afterwards."),
+    Cause("lost", _result(Result.CONNECTION_LOST), "The connection broke before an answer came. The receiver or a proxy before it crashed, restarted or closed it; it may have got the request."),
+    Cause("invalid", _result(Result.INVALID_RESPONSE), "What came back is not HTTP. Another service listens on this port, or the receiver's answer is malformed."),
+    Cause("address", _result(Result.ADDRESS_REFUSED), "The host leads to an address that Hookpost must not reach, such as a private or local one. Use a public address, or let the operator allow the network."),
+    Cause("internal", _result(Result.INTERNAL), "Hookpost could not make the request; this is not the receiver's fault. The server's log says why."),
+    Cause("redirect-login", _login_page, "The receiver redirected to a page to sign in: it does not let unauthenticated requests through. Exempt the path, or add an authorization header."),
+    Cause("redirect-https", _only_https, "The receiver redirected to https, and redirects are not followed. Change the webhook's URL to begin with https."),
+    Cause("redirect", _result(Result.REDIRECTED), "The receiver redirected, and redirects are not followed. Change the webhook's URL to where it points."),
+    Cause("401", _status(401), "The receiver wants authentication. Check the signing key on its side, or add the authorization header that it expects."),
+    Cause("403-html", lambda attempt: attempt.status == 403 and _html(attempt), "A page in HTML forbade the request: probably a firewall or bot protection before the receiver. Let this server's requests through."),
+    Cause("403", _status(403), "The receiver forbade the request. Check the signing key on its side, its allow-list of addresses, and CSRF protection on the path."),
+    Cause("404", _status(404), "The receiver does not know this path. Check the path in the webhook's URL."),
+    Cause("405", _status(405), "The receiver does not take POST on this path. Check the path and the route's methods."),
+    Cause("408", _status(408), "The receiver, or a proxy before it, gave up waiting for the request. It may be overloaded."),
+    Cause("410", _status(410), "The receiver said that it is gone for good, so the webhook was suspended. Enable it once the receiver is back."),
+    Cause("413", _status(413), "The payload is larger than the receiver takes. Raise its body limit."),
+    Cause("415", _status(415), "The receiver does not take this content type. Check what it expects; a custom content-type header overrides the default."),
+    Cause("422", _status(400, 422), "The receiver did not accept the payload. Its answer may say why; check the payload format and whether it parses JSON."),
+    Cause("429", _status(429), "The receiver got more requests than it takes. Lower the webhook's rate limit, or raise the receiver's."),
+    Cause("proxy-html", lambda attempt: attempt.status in (502, 503, 504) and _html(attempt), "A proxy before the receiver answered with a page of its own: it could not reach the receiver behind it."),
+    Cause("502", _status(502, 504), "A proxy could not get an answer from the receiver behind it. Check that the receiver runs."),
+    Cause("503", _status(503), "The receiver says that it is unavailable for now: overloaded, or in maintenance."),
+    Cause("5xx", lambda attempt: (attempt.status or 0) >= 500, "The receiver failed while it handled the request. Its own log will say why."),
+    Cause("1xx", lambda attempt: (attempt.status or 999) < 200, "The receiver wanted to change the protocol instead of answering. Check what listens on this path."),
+    Cause("4xx", lambda attempt: True, "The receiver refused the request. Its answer may say why."),
+)  # fmt: skip
+
+
+def explain(attempt: Attempt, following: str = "") -> str:
+    """One or two sentences about a failed attempt, with what happens next; empty if it succeeded."""
+    if attempt.result is Result.SUCCEEDED:
+        return ""
+    text = next(cause.text for cause in CAUSES if cause.holds(attempt))
+    return f"{text} {following}".rstrip()
+
+
+def cause_of(attempt: Attempt) -> str:
+    """The name of the row that explains the attempt."""
+    return next(cause.name for cause in CAUSES if cause.holds(attempt))

@@ -1,0 +1,100 @@
+"""Health figures, from the counters that the recorder keeps: whole hours, and minutes at the window's ragged edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ..domain import ids
+from ..domain.health import BOUNDS, Health, Point
+from .database import Database
+
+DAY = 24 * 3600.0  # seconds
+
+
+class HealthFigures:
+    """Reads health. A window ends now and begins at a whole minute."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # The window (now - $3, now]: minutes up to its first whole hour, hours up to now. Exact to the minute.
+    OF = """
+        with bounds as (
+            select date_trunc('minute', now() - $3::interval) + interval '1 minute' as first_minute
+        ), edge as (
+            select first_minute,
+                date_trunc('hour', first_minute + interval '59 minutes 59 seconds') as first_hour from bounds
+        ), counted as (
+            select m.webhook_id, m.succeeded, m.failed, m.attempts, m.latencies
+            from edge, health_minutes m
+            where m.tenant_id = $1 and m.webhook_id = any($2::uuid[])
+              and m.minute >= first_minute and m.minute < first_hour
+            union all
+            select h.webhook_id, h.succeeded, h.failed, h.attempts, h.latencies
+            from edge, health_hours h
+            where h.tenant_id = $1 and h.webhook_id = any($2::uuid[]) and h.hour >= first_hour
+        )
+        select webhook_id, sum(succeeded)::bigint as succeeded, sum(failed)::bigint as failed,
+            sum(attempts)::bigint as attempts,
+            array(select coalesce(sum(c.latencies[n]), 0)::bigint from generate_series(1, $4) n
+                  left join counted c on c.webhook_id = counted.webhook_id group by n order by n) as latencies
+        from counted group by webhook_id
+    """
+    STREAKS = """
+        select webhook_id, failures, last_success_time, last_failure_time from webhook_streaks
+        where webhook_id = any($2::uuid[]) and tenant_id = $1
+    """
+    OLDEST_PENDING = """
+        select w.webhook_id, oldest.id from unnest($2::uuid[]) as w(webhook_id)
+        cross join lateral (
+            select min(id::text)::uuid as id from (
+                select id from deliveries d
+                where d.tenant_id = $1 and d.webhook_id = w.webhook_id and d.state = 1 limit 10000) waiting) oldest
+        where oldest.id is not null
+    """
+
+    async def of(self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY) -> dict[UUID, Health]:
+        """One entry for each webhook asked for, with zeros where nothing happened."""
+        async with self._database.by_key() as connection:
+            counts = await connection.fetch(self.OF, tenant_id, webhook_ids, timedelta(seconds=window), len(BOUNDS) + 1)
+            streaks = await connection.fetch(self.STREAKS, tenant_id, webhook_ids)
+            oldest = await connection.fetch(self.OLDEST_PENDING, tenant_id, webhook_ids)
+        values: dict[UUID, dict[str, Any]] = {webhook_id: {} for webhook_id in webhook_ids}
+        for row in counts:
+            values[row["webhook_id"]] |= {name: row[name] for name in ("succeeded", "failed", "attempts", "latencies")}
+        for row in streaks:
+            values[row["webhook_id"]] |= {
+                "consecutive_failures": row["failures"],
+                "last_success_time": row["last_success_time"],
+                "last_failure_time": row["last_failure_time"],
+            }
+        for row in oldest:
+            values[row["webhook_id"]]["oldest_pending_time"] = ids.time_of(row["id"])
+        return {webhook_id: Health(window=window, **given) for webhook_id, given in values.items()}
+
+    SERIES_BY_MINUTE = """
+        select bucket as start, coalesce(m.succeeded, 0) as succeeded, coalesce(m.failed, 0) as failed,
+            coalesce(m.attempts, 0) as attempts
+        from generate_series(date_trunc('minute', now() - $3::interval) + interval '1 minute',
+                             date_trunc('minute', now()), interval '1 minute') bucket
+        left join health_minutes m on m.tenant_id = $1 and m.webhook_id = $2 and m.minute = bucket
+        order by bucket
+    """
+    SERIES_BY_HOUR = """
+        select bucket as start, coalesce(h.succeeded, 0) as succeeded, coalesce(h.failed, 0) as failed,
+            coalesce(h.attempts, 0) as attempts
+        from generate_series(date_trunc('hour', now() - $3::interval) + interval '1 hour',
+                             date_trunc('hour', now()), interval '1 hour') bucket
+        left join health_hours h on h.tenant_id = $1 and h.webhook_id = $2 and h.hour = bucket
+        order by bucket
+    """
+
+    async def series(self, tenant_id: str, webhook_id: UUID, window: float, *, by_hour: bool) -> list[Point]:
+        """Buckets of the window, oldest first, empty ones too; the last one is not over yet."""
+        query = self.SERIES_BY_HOUR if by_hour else self.SERIES_BY_MINUTE
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(query, tenant_id, webhook_id, timedelta(seconds=window))
+        return [Point(**dict(row)) for row in rows]
