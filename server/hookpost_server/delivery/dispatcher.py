@@ -33,7 +33,10 @@ log = structlog.get_logger()
 
 
 class Dispatcher:
-    """Runs attempts, at most `max_in_flight` at once, and keeps at most `max_waiting` claims in memory."""
+    """Runs attempts, at most `max_in_flight` at once.
+
+    Of what is handed over it keeps at most `max_waiting` in memory, of what it claims twice `max_in_flight`.
+    """
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class Dispatcher:
         cursor = START
         while not self._stopping:
             start = cursor
-            room = min(self._max_in_flight * 2, self._max_waiting) - self._waiting
+            room = 2 * self._max_in_flight - self._waiting
             claims: list[Claim] = []
             if room > 0:
                 full = self._full_lanes()
@@ -150,7 +153,11 @@ class Dispatcher:
         self._timer = loop.call_at(when, self._wake.set)
 
     def _full_lanes(self) -> list[UUID]:
-        return [lane.webhook_id for lane in self._lanes.values() if lane.held >= lane.capacity(self._horizon)]
+        return [
+            lane.webhook_id
+            for lane in self._lanes.values()
+            if lane.held >= lane.limit and lane.held >= lane.capacity(self._horizon)
+        ]
 
     def _take(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
@@ -167,6 +174,8 @@ class Dispatcher:
         """Takes back, newest first, what lanes can't attempt within the lease."""
         over = []
         for lane in self._lanes.values():
+            if lane.held <= lane.limit:
+                continue
             most = lane.capacity(self._horizon) + CLAIM_EACH
             while lane.held > most and lane.waiting:
                 over.append(self._untake(lane, lane.waiting.pop()))
