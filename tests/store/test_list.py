@@ -14,7 +14,8 @@ from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Delivery, Outcome, Result, State
 from hookpost_server.domain.event import Event
 from hookpost_server.domain.webhook import Webhook
-from hookpost_server.store.deliveries import Deliveries, Filter
+from hookpost_server.store.deliveries import Deliveries
+from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Events
 from hookpost_server.store.webhooks import Webhooks
 

@@ -18,7 +18,8 @@ import pytest
 from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Claim, State, Trigger
 from hookpost_server.store.database import Database
-from hookpost_server.store.deliveries import START, Deliveries, Filter
+from hookpost_server.store.deliveries import START, Deliveries
+from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Events, Room
 from hookpost_server.store.partitions import TABLES, Partitions
 from hookpost_server.store.webhooks import Webhooks

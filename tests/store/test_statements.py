@@ -10,18 +10,22 @@ import re
 import asyncpg
 
 from hookpost_server import store
+from hookpost_server.store import signing_keys
 from hookpost_server.store.database import BY_KEY
 
 
 def statements() -> dict[str, str]:
-    """All upper-case texts of all classes of all modules in `store`."""
+    """All upper-case texts of all classes in `store`, and of the module of functions there."""
     found = {}
     for module in pkgutil.iter_modules(store.__path__):
         loaded = importlib.import_module(f"{store.__name__}.{module.name}")
-        for class_name, cls in inspect.getmembers(loaded, inspect.isclass):
-            if cls.__module__ != loaded.__name__:
+        owners = [(name, cls) for name, cls in inspect.getmembers(loaded, inspect.isclass)]
+        if loaded is signing_keys:
+            owners.append((module.name, loaded))
+        for class_name, owner in owners:
+            if inspect.isclass(owner) and owner.__module__ != loaded.__name__:
                 continue
-            for name, value in vars(cls).items():
+            for name, value in vars(owner).items():
                 if re.fullmatch(r"_?[A-Z][A-Z_]*", name) and isinstance(value, str):
                     found[f"{class_name}.{name}"] = value
     return found
@@ -31,7 +35,13 @@ async def test_every_statement_is_prepared(sql: asyncpg.Connection) -> None:
     """Names with an underscore are those of fragments: parts of a statement, which is prepared as a whole."""
     found = statements()
     whole = {name: text for name, text in found.items() if "._" not in name}
-    assert {"Events.EMIT", "Deliveries.CLAIM", "Webhooks.LIST", "Partitions.UNKNOWN"} <= whole.keys()
+    assert {
+        "signing_keys.IN_FORCE",
+        "Events.EMIT",
+        "Deliveries.CLAIM",
+        "Webhooks.LIST",
+        "Partitions.UNKNOWN",
+    } <= whole.keys()
     faults = {}
     for name, text in whole.items():
         try:

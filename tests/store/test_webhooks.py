@@ -18,7 +18,7 @@ from hookpost_server.domain.envelope import Format
 from hookpost_server.domain.webhook import Settings, State
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
-from hookpost_server.store.webhooks import Webhooks, keys_in_force
+from hookpost_server.store.webhooks import Webhooks
 
 from . import making
 from .making import SECRET, TENANT
@@ -278,8 +278,8 @@ async def test_an_expired_key_is_not_in_force(webhooks: Webhooks, sql: asyncpg.C
     rotated, _ = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
     # One that is remembered while its key expires …
     later = datetime.now(UTC) + timedelta(hours=2)
-    assert [key.secret for key in keys_in_force(rotated, later)] == ["second-second-second"]
-    assert len(keys_in_force(rotated, datetime.now(UTC))) == 2
+    assert [key.secret for key in rotated.keys_at(later)] == ["second-second-second"]
+    assert len(rotated.keys_at(datetime.now(UTC))) == 2
     # … and one that is read after.
     await sql.execute("update signing_keys set expire_time = now() where expire_time is not null")
     assert [key.secret for key in (await webhooks.get(TENANT, made.id)).keys] == ["second-second-second"]

@@ -16,7 +16,7 @@ from ..domain.event import Event
 from ..domain.request import Composer, Request
 from ..domain.webhook import SettingsRules, Webhook, changed
 from ..store.event_types import EventTypes
-from ..store.webhooks import Webhooks, keys_in_force
+from ..store.webhooks import Webhooks
 
 MAX_TYPES = 100
 PARALLEL = 10  # requests of one test under way at once
@@ -84,7 +84,7 @@ class WebhookTester:
                 sample,
                 webhook.id,
                 webhook.settings,
-                keys_in_force(webhook, start_time),
+                webhook.keys_at(start_time),
                 delivery_id=ids.delivery(sample.id, webhook.id),
                 attempt=1,
                 timestamp=int(start_time.timestamp()),

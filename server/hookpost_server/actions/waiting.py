@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from ..domain.delivery import Attempt, Delivery, Record, State
-from ..store.deliveries import Deliveries, Filter
+from ..store.delivery_log import DeliveryLog, Filter
 
 LOOK = 0.5  # seconds between looks for what another node does
 MOST = 1000  # deliveries waited for
@@ -20,7 +20,7 @@ class FirstAttempts:
     A waiter holds no slot of the engine and no connection, and its end changes nothing about the deliveries.
     """
 
-    def __init__(self, deliveries: Deliveries) -> None:
+    def __init__(self, deliveries: DeliveryLog) -> None:
         self._deliveries = deliveries
         self._waiting: dict[UUID, list[asyncio.Event]] = {}
 

@@ -14,7 +14,6 @@ from ..domain.delivery import Claim, Outcome, Record, Result, conclude
 from ..domain.request import Composer
 from ..domain.webhook import MAX_TIMEOUT, State, Webhook
 from ..store.deliveries import Deliveries
-from ..store.webhooks import keys_in_force
 from .directory import Directory
 from .recorder import Recorder
 from .sender import Sender
@@ -73,7 +72,7 @@ class Courier:
                 claim.event,
                 webhook.id,
                 webhook.settings,
-                keys_in_force(webhook, start_time),
+                webhook.keys_at(start_time),
                 delivery_id=claim.id,
                 attempt=claim.attempt,
                 timestamp=int(start_time.timestamp()),

@@ -71,7 +71,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("404", _status(404), "The receiver does not know this path. Check the path in the webhook's URL."),
     Cause("405", _status(405), "The receiver does not take POST on this path. Check the path and the route's methods."),
     Cause("408", _status(408), "The receiver, or a proxy before it, gave up waiting for the request. It may be overloaded."),
-    Cause("410", _status(410), "The receiver said that it is gone for good, so the webhook was suspended. Enable it once the receiver is back."),
+    Cause("410", _status(410), "The receiver said that it is gone for good, which suspends the webhook. Enable it once the receiver is back."),
     Cause("413", _status(413), "The payload is larger than the receiver takes. Raise its body limit."),
     Cause("415", _status(415), "The receiver does not take this content type. Check what it expects; a custom content-type header overrides the default."),
     Cause("422", _status(400, 422), "The receiver did not accept the payload. Its answer may say why; check the payload format and whether it parses JSON."),

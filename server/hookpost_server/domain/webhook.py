@@ -70,6 +70,10 @@ class Webhook:
     def etag(self) -> str:
         return f'"{self.version}"'
 
+    def keys_at(self, moment: datetime) -> list[SigningKey]:
+        """The keys that sign at a moment, newest first; a webhook read a while ago may hold some that have expired."""
+        return [key for key in self.keys if key.expire_time is None or key.expire_time > moment]
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsRules:

@@ -12,7 +12,7 @@ from ..actions.sent import SentRequests
 from ..actions.watching import Watches
 from ..domain import event, ids
 from ..domain.delivery import Result, State
-from ..store.deliveries import Deliveries, Filter
+from ..store.delivery_log import DeliveryLog, Filter
 from ..store.replays import Missed, Replays
 from ..store.webhooks import Webhooks
 from . import convert, fields, paging, watching
@@ -29,7 +29,7 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
 
     def __init__(
         self,
-        deliveries: Deliveries,
+        deliveries: DeliveryLog,
         webhooks: Webhooks,
         replays: Replays,
         sent: SentRequests,
@@ -134,12 +134,11 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
                 if request.filter.HasField(name):
                     faults.note(f"filter.{name}", "is not for watching")
             token = faults.read(None, watching.position, request)
-        async for changed, position in self._watches.changes(tenant_id, token):
-            answers = [each for each in changed if filter.matches(each)]
+        async for changed, position in self._watches.changes(tenant_id, token, filter.matches):
             resume_token = watching.token(request, position)
-            for each in answers:
+            for each in changed:
                 yield delivery_service_pb2.WatchDeliveriesResponse(
-                    delivery=convert.delivery(each), resume_token=resume_token if each is answers[-1] else ""
+                    delivery=convert.delivery(each), resume_token=resume_token if each is changed[-1] else ""
                 )
             if not changed:
                 yield delivery_service_pb2.WatchDeliveriesResponse(resume_token=resume_token)

@@ -14,7 +14,7 @@ from ..actions import dry_run
 from ..actions.waiting import FirstAttempts
 from ..domain import errors, event, ids
 from ..domain.event import Event
-from ..store.deliveries import Deliveries, Filter
+from ..store.delivery_log import DeliveryLog, Filter
 from ..store.event_types import EventTypes
 from ..store.events import Emitted, Events
 from ..store.group_commit import GroupCommit
@@ -41,7 +41,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         intake: Intake,
         group_commit: GroupCommit,
         events: Events,
-        deliveries: Deliveries,
+        deliveries: DeliveryLog,
         webhooks: Webhooks,
         event_types: EventTypes,
         first_attempts: FirstAttempts,

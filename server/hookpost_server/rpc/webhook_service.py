@@ -183,8 +183,10 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             if request.override_headers or request.headers:
                 unsaved["headers"] = dict(request.headers)
             if request.payload_format:
-                formats: list[Format] = fields.numbers(Format, [request.payload_format], "payload_format")
+                formats = faults.read([Format.FLAT], fields.numbers, Format, [request.payload_format], "payload_format")
                 unsaved["payload_format"] = formats[0]
+        if unsaved:
+            await self._known_types.refresh()  # the settings are checked as a whole
         results = await self._tester.test(tenant_id, webhook_id, request.event_types, unsaved)
         return webhook_service_pb2.TestWebhookResponse(
             results=[
@@ -204,6 +206,8 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             bucket = from_duration(request.bucket) if request.HasField("bucket") else _bucket(window)
             if bucket not in (60, 3600):
                 faults.note("bucket", "must be a minute (60s) or an hour (3600s)")
+            elif bucket > window >= 60:
+                faults.note("bucket", "must not be longer than the window")
             elif bucket == 60 and window > MAX_MINUTES:
                 faults.note("bucket", "must be an hour (3600s) for windows of more than 25 h")
         await self._webhooks.get(tenant_id, webhook_id)

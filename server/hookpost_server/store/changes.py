@@ -12,7 +12,7 @@ from uuid import UUID
 
 from ..domain.delivery import Delivery
 from .database import Database
-from .deliveries import delivery_from_row
+from .delivery_log import delivery_from_row
 
 
 @dataclass(frozen=True, slots=True)

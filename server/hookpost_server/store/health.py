@@ -21,7 +21,8 @@ class HealthFigures:
         self._database = database
 
     # The window (now - $3, now]: minutes up to its first whole hour, hours up to now. Exact to the minute.
-    OF = """
+    _LATENCIES = ", ".join(f"coalesce(sum(latencies[{bucket + 1}]), 0)::bigint" for bucket in range(len(BOUNDS) + 1))
+    OF = f"""
         with bounds as (
             select date_trunc('minute', now() - $3::interval) + interval '1 minute' as first_minute
         ), edge as (
@@ -38,11 +39,9 @@ class HealthFigures:
             where h.tenant_id = $1 and h.webhook_id = any($2::uuid[]) and h.hour >= first_hour
         )
         select webhook_id, sum(succeeded)::bigint as succeeded, sum(failed)::bigint as failed,
-            sum(attempts)::bigint as attempts,
-            array(select coalesce(sum(c.latencies[n]), 0)::bigint from generate_series(1, $4) n
-                  left join counted c on c.webhook_id = counted.webhook_id group by n order by n) as latencies
+            sum(attempts)::bigint as attempts, array[{_LATENCIES}] as latencies
         from counted group by webhook_id
-    """
+    """  # noqa: S608
     STREAKS = """
         select webhook_id, failures, last_success_time, last_failure_time from webhook_streaks
         where webhook_id = any($2::uuid[]) and tenant_id = $1
@@ -59,7 +58,7 @@ class HealthFigures:
     async def of(self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY) -> dict[UUID, Health]:
         """One entry for each webhook asked for, with zeros where nothing happened."""
         async with self._database.by_key() as connection:
-            counts = await connection.fetch(self.OF, tenant_id, webhook_ids, timedelta(seconds=window), len(BOUNDS) + 1)
+            counts = await connection.fetch(self.OF, tenant_id, webhook_ids, timedelta(seconds=window))
             streaks = await connection.fetch(self.STREAKS, tenant_id, webhook_ids)
             oldest = await connection.fetch(self.OLDEST_PENDING, tenant_id, webhook_ids)
         values: dict[UUID, dict[str, Any]] = {webhook_id: {} for webhook_id in webhook_ids}

@@ -16,7 +16,7 @@ import asyncpg
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
 from .database import Database
-from .deliveries import Filter, delivery_from_row
+from .delivery_log import Filter, delivery_from_row
 
 MOST = 50_000  # deliveries of one replay
 
@@ -27,7 +27,7 @@ _ADJUST = """
         from (
             select tenant_id, webhook_id, date_trunc('{unit}', finish_time) as at,
                 count(*) filter (where state = 2)::int as succeeded, count(*) filter (where state = 3)::int as failed
-            from {source} where state in (2, 3) group by 1, 2, 3) c
+            from {source} where state in (2, 3) group by 1, 2, 3 order by 1, 2, 3) c
         where h.tenant_id = c.tenant_id and h.webhook_id = c.webhook_id and h.{unit} = c.at
     )
 """
@@ -48,8 +48,9 @@ class Missed:
 class Replays:
     """Verbs that put deliveries back in the queue."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, most: int = MOST) -> None:
         self._database = database
+        self._most = most
 
     LOCK = "select * from deliveries where id = $1 and tenant_id = $2 for update"
     WEBHOOK = "select 1 from webhooks where id = $1 and tenant_id = $2"
@@ -134,29 +135,33 @@ class Replays:
     """  # noqa: S608
 
     async def count(self, tenant_id: str, filter: Filter, missed: Missed | None) -> int:
-        """How many deliveries a replay would put back or make. Raises LimitExceeded above MOST."""
+        """How many deliveries a replay would put back or make. Raises LimitExceeded above the most."""
         async with self._database.by_key() as connection:
-            total: int = await connection.fetchval(self.COUNT, *_chosen(tenant_id, filter))
+            total: int = await connection.fetchval(self.COUNT, *_chosen(tenant_id, filter), self._most + 1)
             if missed is not None:
-                total += await connection.fetchval(self.COUNT_MISSED, *_missed(tenant_id, filter, missed))
-        return _within_limit(total)
+                total += await connection.fetchval(
+                    self.COUNT_MISSED, *_missed(tenant_id, filter, missed), self._most + 1
+                )
+        return self._within_limit(total)
 
     async def replay(
         self, tenant_id: str, filter: Filter, missed: Missed | None, *, interval: float
     ) -> tuple[UUID, int]:
         """Puts back what matches, one due each `interval` seconds. Returns the replay's id and their number.
 
-        Raises LimitExceeded above MOST; then nothing is changed.
+        Raises LimitExceeded above the most; then nothing is changed.
         """
         replay_id = ids.new(self._database.now())
         step = timedelta(seconds=interval)
         async with self._database.by_key() as connection:
-            total: int = await connection.fetchval(self.REPLAY, *_chosen(tenant_id, filter), step, replay_id)
+            total: int = await connection.fetchval(
+                self.REPLAY, *_chosen(tenant_id, filter), self._most + 1, step, replay_id
+            )
             if missed is not None:
                 total += await connection.fetchval(
-                    self.REPLAY_MISSED, *_missed(tenant_id, filter, missed), total, step, replay_id
+                    self.REPLAY_MISSED, *_missed(tenant_id, filter, missed), self._most + 1, total, step, replay_id
                 )
-            return replay_id, _within_limit(total)
+            return replay_id, self._within_limit(total)
 
     ITEMS = "select 1 from replay_items where replay_id = $1 and tenant_id = $2 limit 1"
     STOP = f"""
@@ -184,6 +189,11 @@ class Replays:
                 raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
         return stopped
 
+    def _within_limit(self, total: int) -> int:
+        if total > self._most:
+            raise errors.LimitExceeded(f"more than {self._most:,} deliveries match; choose a shorter time range")
+        return total
+
     async def _exists(self, connection: asyncpg.Connection, tenant_id: str, replay_id: UUID) -> bool:
         return await connection.fetchval(self.ITEMS, replay_id, tenant_id) is not None
 
@@ -203,7 +213,6 @@ def _chosen(tenant_id: str, filter: Filter) -> tuple[object, ...]:
         [int(result) for result in filter.results],
         filter.webhook_id,
         filter.event_id,
-        MOST + 1,
     )
 
 
@@ -216,11 +225,4 @@ def _missed(tenant_id: str, filter: Filter, missed: Missed) -> tuple[object, ...
         missed.exact,
         missed.prefixes,
         filter.webhook_id,
-        MOST + 1,
     )
-
-
-def _within_limit(total: int) -> int:
-    if total > MOST:
-        raise errors.LimitExceeded(f"more than {MOST:,} deliveries match; choose a shorter time range")
-    return total

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ import asyncpg
 from ..domain import envelope, errors, ids, retry
 from ..domain.signing import SigningKey
 from ..domain.webhook import Settings, State, Webhook
+from . import signing_keys
 from .database import Database
 
 CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statement, and by one delete
@@ -70,12 +70,6 @@ def _from_row(row: Mapping[str, Any], keys: Sequence[SigningKey] = ()) -> Webhoo
     )
 
 
-def _key_from_row(row: Mapping[str, Any]) -> SigningKey:
-    return SigningKey(
-        id=row["id"], secret=row["secret"].decode(), create_time=row["create_time"], expire_time=row["expire_time"]
-    )
-
-
 class Webhooks:
     """Verbs on webhooks."""
 
@@ -99,9 +93,6 @@ class Webhooks:
         insert into webhook_revisions (tenant_id, webhook_id, version, headers, payload_format)
         select tenant_id, id, version, headers, payload_format from webhooks where id = $1 and tenant_id = $2
     """
-    ADD_KEY = """
-        insert into signing_keys (tenant_id, webhook_id, id, secret, request_id) values ($1, $2, $3, $4, $5)
-    """
 
     async def create(
         self, tenant_id: str, settings: Settings, secret: str, *, request_id: str = "", digest: bytes = b""
@@ -121,15 +112,10 @@ class Webhooks:
             await connection.execute(self.REVISE, webhook_id, tenant_id)
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
-            await connection.execute(self.ADD_KEY, tenant_id, webhook_id, key_id, secret.encode(), None)
+            await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
             return await self._read(connection, tenant_id, webhook_id)
 
     GET = f"select {_COLUMNS} from webhooks where id = $1 and tenant_id = $2"  # noqa: S608
-    KEYS = """
-        select webhook_id, id, secret, create_time, expire_time from signing_keys
-        where webhook_id = any($1::uuid[]) and (expire_time is null or expire_time > now())
-        order by expire_time desc nulls first, create_time desc, id desc
-    """
 
     async def get(self, tenant_id: str, webhook_id: UUID) -> Webhook:
         """With its keys in force. Raises NotFound."""
@@ -140,7 +126,7 @@ class Webhooks:
         row = await connection.fetchrow(self.GET, webhook_id, tenant_id)
         if row is None:
             raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, webhook_id))
-        return _from_row(row, [_key_from_row(key) for key in await connection.fetch(self.KEYS, [webhook_id])])
+        return _from_row(row, (await signing_keys.in_force(connection, [webhook_id])).get(webhook_id, ()))
 
     TARGETS = f"select {_COLUMNS} from webhooks where id = any($1::uuid[])"  # noqa: S608
 
@@ -148,9 +134,7 @@ class Webhooks:
         """For the delivery engine: with keys, of all tenants; deleted ones are missing."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(self.TARGETS, webhook_ids)
-            keys: dict[UUID, list[SigningKey]] = {}
-            for row in await connection.fetch(self.KEYS, webhook_ids):
-                keys.setdefault(row["webhook_id"], []).append(_key_from_row(row))
+            keys = await signing_keys.in_force(connection, webhook_ids)
         return {row["id"]: _from_row(row, keys.get(row["id"], ())) for row in rows}
 
     REVISIONS = """
@@ -169,15 +153,10 @@ class Webhooks:
                 for row in await connection.fetch(self.REVISIONS, webhook_id, tenant_id)
             ]
 
-    KNOWN_KEYS = """
-        select id, secret, create_time, expire_time from signing_keys where webhook_id = $1 and tenant_id = $2
-        order by expire_time desc nulls first, create_time desc, id desc
-    """
-
     async def known_keys(self, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
         """Newest first, those that have expired but are still stored included."""
         async with self._database.connection() as connection:
-            return [_key_from_row(row) for row in await connection.fetch(self.KNOWN_KEYS, webhook_id, tenant_id)]
+            return await signing_keys.stored(connection, tenant_id, webhook_id)
 
     VERSIONS = "select id, version from webhooks where id = any($1::uuid[])"
 
@@ -221,9 +200,7 @@ class Webhooks:
                 query,
                 limit,
             )
-            keys: dict[UUID, list[SigningKey]] = {}
-            for row in await connection.fetch(self.KEYS, [row["id"] for row in rows]):
-                keys.setdefault(row["webhook_id"], []).append(_key_from_row(row))
+            keys = await signing_keys.in_force(connection, [row["id"] for row in rows])
         return [_from_row(row, keys.get(row["id"], ())) for row in rows]
 
     LOCK = f"select {_COLUMNS} from webhooks where id = $1 and tenant_id = $2 for update"  # noqa: S608
@@ -290,7 +267,6 @@ class Webhooks:
             await connection.execute(self.SUSPEND, webhook_id, tenant_id, reason)
 
     DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
-    DELETE_KEYS = "delete from signing_keys where webhook_id = $1 and tenant_id = $2"
     # Rows come by due time here and by id in every other statement: skipping what is locked, it can't deadlock.
     CANCEL = """
         with cancelled as (
@@ -313,7 +289,7 @@ class Webhooks:
         async with self._database.transaction() as connection:
             await self._locked(connection, tenant_id, webhook_id, etag)
             await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
-            await connection.execute(self.DELETE_KEYS, webhook_id, tenant_id)
+            await signing_keys.delete(connection, tenant_id, webhook_id)
             await connection.execute(self.DELETE, webhook_id, tenant_id)
         cancelled = 0
         while cancelled < CANCEL_MOST:
@@ -324,12 +300,6 @@ class Webhooks:
                 break
         return cancelled
 
-    FIND_KEY = "select secret from signing_keys where webhook_id = $1 and tenant_id = $2 and request_id = $3"
-    RETIRE_KEYS = """
-        update signing_keys set expire_time = least(expire_time, now() + $3)
-        where webhook_id = $1 and tenant_id = $2 and (expire_time is null or expire_time > now() + $3)
-    """
-    FORGET_KEYS = "delete from signing_keys where webhook_id = $1 and tenant_id = $2 and expire_time <= now()"
     BUMP = "update webhooks set version = version + 1, update_time = now() where id = $1 and tenant_id = $2"
 
     async def rotate_key(
@@ -341,17 +311,11 @@ class Webhooks:
         """
         async with self._database.transaction() as connection:
             await self._locked(connection, tenant_id, webhook_id)
-            known = request_id and await connection.fetchval(self.FIND_KEY, webhook_id, tenant_id, request_id)
+            known = request_id and await signing_keys.made_by(connection, tenant_id, webhook_id, request_id)
             if known:
-                return await self._read(connection, tenant_id, webhook_id), known.decode()
-            await connection.execute(self.RETIRE_KEYS, webhook_id, tenant_id, timedelta(seconds=overlap))
-            await connection.execute(self.FORGET_KEYS, webhook_id, tenant_id)
+                return await self._read(connection, tenant_id, webhook_id), known
+            await signing_keys.retire(connection, tenant_id, webhook_id, overlap)
             key_id = ids.new(self._database.now())
-            await connection.execute(self.ADD_KEY, tenant_id, webhook_id, key_id, secret.encode(), request_id or None)
+            await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
             return await self._read(connection, tenant_id, webhook_id), secret
-
-
-def keys_in_force(webhook: Webhook, now: datetime) -> list[SigningKey]:
-    """The keys that sign at a moment, newest first; cached webhooks may hold some that have expired since."""
-    return [key for key in webhook.keys if key.expire_time is None or key.expire_time > now]
