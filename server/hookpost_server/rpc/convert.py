@@ -227,7 +227,7 @@ def sent_request(request: Request) -> delivery_pb2.SentRequest:
     return delivery_pb2.SentRequest(
         method="POST",
         url=request.url,
-        headers=[delivery_pb2.Header(name=name, value=value) for name, value in request.headers],
+        headers=[delivery_pb2.Header(name=name.lower(), value=value) for name, value in request.headers],
         body=request.body.decode(),
     )
 

@@ -656,7 +656,7 @@ class TestWebhookRequest(_message.Message):
     url: _builtins.str
     """Optional. Send here instead of the webhook's stored URL."""
     override_headers: _builtins.bool
-    """Optional. Take `headers` instead of the stored ones, empty included."""
+    """Optional. Take `headers` instead of the stored ones even if it is empty."""
     payload_format: _webhook_pb2.PayloadFormat.ValueType
     """Optional. Use this format instead of the stored one."""
     @_builtins.property
@@ -667,9 +667,7 @@ class TestWebhookRequest(_message.Message):
 
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. Send these headers instead of the stored ones when
-        `override_headers` is set.
-        """
+        """Optional. If any are given, send these headers instead of the stored ones."""
 
     def __init__(
         self,
