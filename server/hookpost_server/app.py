@@ -145,17 +145,10 @@ class _Server:
             now=database.now,
         )
         self._watches = Watches(ChangeFeed(database))
+        intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, HealthFigures(database), tester, database.now),
-            EventService(
-                Intake(known_types, database.now),
-                self._group_commit,
-                events,
-                deliveries,
-                webhooks,
-                event_types,
-                self._first_attempts,
-            ),
+            EventService(intake, self._group_commit, events, deliveries, webhooks, event_types, self._first_attempts),
             EventTypeService(event_types),
             DeliveryService(
                 deliveries,

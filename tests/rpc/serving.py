@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import grpc
-from google.protobuf import any_pb2, field_mask_pb2
+from google.protobuf import any_pb2, duration_pb2, field_mask_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -78,6 +78,52 @@ class Client:
     async def delivery(self, delivery_id: str) -> delivery_pb2.Delivery:
         request = delivery_service_pb2.GetDeliveryRequest(delivery_id=delivery_id, tenant_id=self.tenant)
         return (await self.deliveries.GetDelivery(request)).delivery
+
+    async def test(self, webhook_id: str, *event_types: str, **fields: Any) -> list[tuple[str, delivery_pb2.Attempt]]:
+        """(type, attempt) of each test send."""
+        request = webhook_service_pb2.TestWebhookRequest(
+            webhook_id=webhook_id, tenant_id=self.tenant, event_types=event_types, **fields
+        )
+        return [(each.event_type, each.attempt) for each in (await self.webhooks.TestWebhook(request)).results]
+
+    async def health(self, webhook_id: str, **spans: float) -> webhook_service_pb2.GetWebhookHealthResponse:
+        """`spans`: window and bucket in seconds."""
+        given = {name: duration_pb2.Duration(seconds=int(seconds)) for name, seconds in spans.items()}
+        request = webhook_service_pb2.GetWebhookHealthRequest(webhook_id=webhook_id, tenant_id=self.tenant, **given)
+        return await self.webhooks.GetWebhookHealth(request)
+
+    async def redeliver(self, delivery_id: str) -> delivery_pb2.Delivery:
+        request = delivery_service_pb2.RedeliverDeliveryRequest(delivery_id=delivery_id, tenant_id=self.tenant)
+        return (await self.deliveries.RedeliverDelivery(request)).delivery
+
+    async def replay(
+        self, *, missed: bool = False, dry_run: bool = False, rate: float = 1000, **filter: Any
+    ) -> delivery_service_pb2.ReplayDeliveriesResponse:
+        request = delivery_service_pb2.ReplayDeliveriesRequest(
+            tenant_id=self.tenant,
+            filter=delivery_service_pb2.DeliveryFilter(**filter),
+            include_missed=missed,
+            dry_run=dry_run,
+            rate=rate,
+        )
+        return await self.deliveries.ReplayDeliveries(request)
+
+    async def stop_replay(self, replay_id: str) -> int:
+        request = delivery_service_pb2.StopReplayRequest(replay_id=replay_id, tenant_id=self.tenant)
+        return (await self.deliveries.StopReplay(request)).stopped_count
+
+    def watch(
+        self, resume_token: str = "", **filter: Any
+    ) -> grpc.aio.UnaryStreamCall[
+        delivery_service_pb2.WatchDeliveriesRequest, delivery_service_pb2.WatchDeliveriesResponse
+    ]:
+        return self.deliveries.WatchDeliveries(
+            delivery_service_pb2.WatchDeliveriesRequest(
+                tenant_id=self.tenant,
+                filter=delivery_service_pb2.DeliveryFilter(**filter),
+                resume_token=resume_token,
+            )
+        )
 
     async def ended(self, event_id: str) -> list[delivery_pb2.Delivery]:
         """The event's deliveries with their attempts, once none is pending."""
@@ -204,7 +250,8 @@ async def counts(database_url: str) -> dict[str, int]:
             table: await connection.fetchval(f"select coalesce(sum(hashtext(t::text)), 0) from {table} t")
             for table in (
                 *("event_types", "webhooks", "subscriptions", "signing_keys"),
-                *("idempotency_keys", "events", "deliveries", "attempts"),
+                *("idempotency_keys", "events", "deliveries", "attempts", "webhook_revisions"),
+                *("health_minutes", "health_hours", "webhook_streaks", "other_changes", "replay_items"),
             )
         }
     finally:

@@ -23,6 +23,7 @@ from hookpost.v1 import (
     webhook_pb2,
     webhook_service_pb2,
 )
+from hookpost_server.rpc import paging
 from tests.rpc.serving import Client, counts, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -690,6 +691,238 @@ def types() -> Iterator[Row]:
     )
 
 
+# --- tests, health, replays, watches, waits ---
+
+
+def try_out(webhook_id: str | None = None, tenant: str | None = None, **fields: Any) -> Call:
+    return lambda client, world: client.webhooks.TestWebhook(
+        webhook_service_pb2.TestWebhookRequest(
+            webhook_id=world.webhook.id if webhook_id is None else webhook_id,
+            tenant_id=client.tenant if tenant is None else tenant,
+            **fields,
+        )
+    )
+
+
+def health(webhook_id: str | None = None, tenant: str | None = None, **spans: float) -> Call:
+    return lambda client, world: client.webhooks.GetWebhookHealth(
+        webhook_service_pb2.GetWebhookHealthRequest(
+            webhook_id=world.webhook.id if webhook_id is None else webhook_id,
+            tenant_id=client.tenant if tenant is None else tenant,
+            **{name: span(seconds) for name, seconds in spans.items()},
+        )
+    )
+
+
+def deliveries_of(world: World, filter: dict[str, Any]) -> delivery_service_pb2.DeliveryFilter:
+    return delivery_service_pb2.DeliveryFilter(**{"webhook_id": world.webhook.id} | filter)
+
+
+def replay(rate: float = 0, missed: bool = False, tenant: str | None = None, **filter: Any) -> Call:
+    return lambda client, world: client.deliveries.ReplayDeliveries(
+        delivery_service_pb2.ReplayDeliveriesRequest(
+            tenant_id=client.tenant if tenant is None else tenant,
+            filter=deliveries_of(world, filter),
+            include_missed=missed,
+            rate=rate,
+        )
+    )
+
+
+def watch(resume_token: str = "", tenant: str | None = None, **filter: Any) -> Call:
+    return lambda client, world: client.deliveries.WatchDeliveries(
+        delivery_service_pb2.WatchDeliveriesRequest(
+            tenant_id=client.tenant if tenant is None else tenant,
+            filter=deliveries_of(world, filter),
+            resume_token=resume_token,
+        )
+    ).read()
+
+
+def with_resume_token(change: Callable[[str], str], tenant: str | None = None, **other: Any) -> Call:
+    """A watch that goes on from a real token, which was changed or is another watch's."""
+
+    async def call(client: Client, world: World) -> object:
+        first = client.deliveries.WatchDeliveries(
+            delivery_service_pb2.WatchDeliveriesRequest(tenant_id=client.tenant, filter=deliveries_of(world, {}))
+        )
+        token = (await first.read()).resume_token
+        first.cancel()
+        return await watch(change(token), tenant, **other)(client, world)
+
+    return call
+
+
+def resume_by_page_token(client: Client, world: World) -> Awaitable[object]:
+    """The same tenant and filter, but a list's token: what it holds is no position."""
+    listing = delivery_service_pb2.ListDeliveriesRequest(tenant_id=client.tenant, filter=deliveries_of(world, {}))
+    return watch(paging.token(listing, bytes(16)))(client, world)
+
+
+def repeated(call: str, delivery_id: str, **fields: Any) -> Call:
+    kinds = {
+        "RedeliverDelivery": (delivery_service_pb2.RedeliverDeliveryRequest, "delivery_id"),
+        "StopReplay": (delivery_service_pb2.StopReplayRequest, "replay_id"),
+    }
+    kind, name = kinds[call]
+    return lambda client, world: getattr(client.deliveries, call)(
+        kind(**{"tenant_id": client.tenant, name: delivery_id} | fields)
+    )
+
+
+def trials_and_health() -> Iterator[Row]:
+    missing = {"code": grpc.StatusCode.NOT_FOUND, "reason": "RESOURCE_NOT_FOUND"}
+    for wrong in WRONG_IDS:
+        yield Row(f"TestWebhook {wrong[:12]!r}", try_out(wrong), ("webhook_id",))
+        yield Row(f"GetWebhookHealth {wrong[:12]!r}", health(wrong), ("webhook_id",))
+    yield Row("test: an unknown webhook", try_out("whk_" + "0" * 26), says="whk_000", **missing)
+    yield Row("health: an unknown webhook", health("whk_" + "0" * 26), says="whk_000", **missing)
+    yield Row(
+        "test: an unknown type",
+        try_out(event_types=["User.Created", "User.Creatd"]),
+        code=grpc.StatusCode.NOT_FOUND,
+        reason="EVENT_TYPE_UNKNOWN",
+        says="User.Created",
+    )
+    for name in ("", "User.*", "*", "a b", "x" * 129):
+        yield Row(f"test: type {name[:9]!r}", try_out(event_types=["User.Created", name]), ("event_types[1]",))
+    yield Row(
+        "test: 101 types", try_out(event_types=[f"T{n}" for n in range(101)]), ("event_types",), says="at most 100"
+    )
+    for url in (
+        "ftp://example.com/",
+        "https://169.254.169.254/",
+        "https://u:s3cret@example.com/",
+        "x",
+        "http://10.0.0.1/",
+    ):
+        yield Row(f"test: url {url[:20]!r}", try_out(url=url), ("url",))
+    for name in ("Host", "Webhook-Id", "hookpost-test", "a b"):
+        call = try_out(headers={name: "a"}, override_headers=True)
+        yield Row(f"test: header {name}", call, (f'headers["{name}"]',))
+    yield Row("test: a header value", try_out(headers={"X-A": "a\r\nb"}, override_headers=True), ('headers["X-A"]',))
+    yield Row("test: an unknown format", try_out(payload_format=9), ("payload_format",))
+    yield Row(
+        "test: all at once",
+        try_out("x", "a/b", event_types=["*"], payload_format=-1),
+        ("webhook_id", "tenant_id", "event_types[0]", "payload_format"),
+    )
+    yield Row(
+        "test: all settings at once",
+        try_out(url="ftp://x", headers={"Host": "a"}, override_headers=True),
+        ("url", 'headers["Host"]'),
+    )
+    for window in (0, 59.999, -60, 7 * 86_400 + 1):
+        yield Row(f"health: window {window}", health(window=window, bucket=3600 if window > 0 else 60), ("window",))
+    for bucket in (0, 1, 59, 61, 3599, 86_400, -60):
+        yield Row(f"health: bucket {bucket}", health(bucket=bucket), ("bucket",))
+    yield Row("health: too many minutes", health(window=25 * 3600 + 1, bucket=60), ("bucket",), says="25 h")
+    yield Row("health: an hour of a minute", health(window=60, bucket=3600), ("bucket",), says="longer than the window")
+    yield Row(
+        "health: all at once", health("x", "a/b", window=1, bucket=7), ("webhook_id", "tenant_id", "window", "bucket")
+    )
+
+
+def replays_and_watches() -> Iterator[Row]:
+    missing = {"code": grpc.StatusCode.NOT_FOUND, "reason": "RESOURCE_NOT_FOUND"}
+    for wrong in ("", "evt_" + "0" * 26, "dlv_1"):
+        yield Row(f"RedeliverDelivery {wrong[:9]!r}", repeated("RedeliverDelivery", wrong), ("delivery_id",))
+    for wrong in ("", "dlv_" + "0" * 26, "rpl_1"):
+        yield Row(f"StopReplay {wrong[:9]!r}", repeated("StopReplay", wrong), ("replay_id",))
+    yield Row("RedeliverDelivery unknown", repeated("RedeliverDelivery", "dlv_" + "0" * 26), says="dlv_000", **missing)
+    yield Row("StopReplay unknown", repeated("StopReplay", "rpl_" + "0" * 26), says="rpl_000", **missing)
+    yield Row(
+        "RedeliverDelivery all at once",
+        repeated("RedeliverDelivery", "x", tenant_id="a/b"),
+        ("delivery_id", "tenant_id"),
+    )
+    yield Row("StopReplay all at once", repeated("StopReplay", "x", tenant_id="a/b"), ("replay_id", "tenant_id"))
+
+    yield Row("replay: neither webhook nor event", replay(webhook_id=""), ("filter.webhook_id",), says="is required")
+    yield Row("replay: a type only", replay(webhook_id="", event_type="User.Created"), ("filter.webhook_id",))
+    yield Row("replay: PENDING", replay(states=[3, 1]), ("filter.states",), says="PENDING")
+    yield Row(
+        "replay: missed events without a webhook",
+        replay(missed=True, webhook_id="", event_id="evt_" + "0" * 26),
+        ("filter.webhook_id",),
+        says="include_missed",
+    )
+    yield Row("replay: missed events of no webhook", replay(missed=True, webhook_id="whk_" + "0" * 26), **missing)
+    for rate in (0.09, -1, 1000.1, float("nan"), float("inf")):
+        yield Row(f"replay: rate {rate}", replay(rate), ("rate",))
+    late, early = timestamp_pb2.Timestamp(seconds=2), timestamp_pb2.Timestamp(seconds=1)
+    wrong_filter = {
+        "webhook_id": "x", "event_id": "y", "event_type": "a b", "states": [9], "status_classes": [0],
+        "outcomes": [99],
+    }  # fmt: skip
+    paths = tuple(f"filter.{name}" for name in wrong_filter)
+    yield Row(
+        "replay: all at once",
+        replay(-1, tenant="a/b", **wrong_filter, start_time=late, end_time=early),
+        ("tenant_id", "rate", "filter.end_time", *paths),
+    )
+    for name in ("start_time", "end_time"):
+        yield Row(f"watch: {name}", watch(**{name: late}), (f"filter.{name}",), says="not for watching")
+    for token in ("x", "====", "Ä", "A" * 500, "\0", "AQAAAAAAAAAAAAAAAAAAAAAA"):
+        yield Row(f"watch: resume_token {token[:9]!r}", watch(token), ("resume_token",))
+    yield Row("watch: a truncated token", with_resume_token(lambda token: token[:-2]), ("resume_token",))
+    yield Row("watch: a longer token", with_resume_token(lambda token: token + "AAAA"), ("resume_token",))
+    yield Row("watch: a token of another filter", with_resume_token(str, event_type="User.Created"), ("resume_token",))
+    yield Row("watch: another tenant's token", with_resume_token(str, "other"), ("resume_token",))
+    yield Row("watch: a list's token", resume_by_page_token, ("resume_token",))
+    yield Row("watch: all at once", watch("x", "a/b", **wrong_filter), ("tenant_id", "resume_token", *paths))
+
+
+def waits() -> Iterator[Row]:
+    for seconds in (0, -1, 60.001, 61):
+        call = emit(wait=event_service_pb2.Wait(timeout=span(seconds)))
+        yield Row(f"wait: {seconds} s", call, ("wait.timeout",), says="at most 60 s")
+    yield Row("wait: no timeout", emit(wait=event_service_pb2.Wait()), ("wait.timeout",))
+    yield Row("dry run: a bad payload", emit("[]", dry_run=True), ("json",))
+    yield Row(
+        "dry run: an unknown type",
+        emit(type="User.Creatd", dry_run=True),
+        code=grpc.StatusCode.NOT_FOUND,
+        reason="EVENT_TYPE_UNKNOWN",
+        says="User.Created",
+    )
+    one = event_service_pb2.EmitEventRequest(type="User.Created", json="{}")
+    dry = event_service_pb2.EmitEventRequest(type="User.Created", json="{}", dry_run=True)
+    waiting = event_service_pb2.EmitEventRequest(
+        type="User.Created", json="{}", wait=event_service_pb2.Wait(timeout=span(1))
+    )
+    yield Row("a batch that is dry and waits", batch(one, dry, waiting), ("requests[1].dry_run", "requests[2].wait"))
+
+
+SCHEMAS = [
+    ("a type that is none", '{"type":"objct"}', "not a JSON Schema 2020-12"),
+    ("a keyword of the wrong type", '{"properties":[]}', "not a JSON Schema 2020-12"),
+    ("a pattern that is none", '{"properties":{"a":{"pattern":"("}}}', "regex"),
+    ("a pattern that looks ahead", '{"properties":{"a":{"pattern":"(?=a)b"}}}', "regex"),
+    ("a pattern that refers back", '{"properties":{"a":{"pattern":"(a)\\\\1"}}}', "regex"),
+    ("a reference into the network", '{"properties":{"a":{"$ref":"https://127.0.0.1:1/x.json"}}}', "cannot fetch"),
+    ("a reference to a file", '{"$ref":"file:///etc/passwd"}', "cannot fetch"),
+    ("a relative reference into the network", '{"$id":"http://127.0.0.1:1/a","$ref":"b.json"}', "cannot fetch"),
+    ("a reference to what is not there", '{"$ref":"#/$defs/nothing"}', "not a JSON Schema 2020-12"),
+]
+
+
+def schemas() -> Iterator[Row]:
+    for name, text, says in SCHEMAS:
+        yield Row(f"schema: {name}", create_type(name="A.B", json_schema=text), ("event_type.json_schema",), says=says)
+    yield Row(
+        "schema: an example that breaks it",
+        create_type(name="A.B", json_schema='{"required":["a"]}', example="{}"),
+        ("event_type.example",),
+        says="does not fit json_schema",
+    )
+    yield Row(
+        "schema: no example where one is needed",
+        create_type(name="A.B", json_schema='{"required":["a"]}'),
+        ("event_type.example",),
+    )
+
+
 # --- bytes ---
 
 METHODS = [
@@ -739,7 +972,10 @@ def wire() -> Iterator[Row]:
 
 # fmt: on
 
-ROWS = [*emits(), *batches(), *webhooks(), *ids(), *lists(), *types(), *wire()]
+ROWS = [
+    *(*emits(), *batches(), *webhooks(), *ids(), *lists(), *types()),
+    *(*trials_and_health(), *replays_and_watches(), *waits(), *schemas(), *wire()),
+]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
@@ -777,6 +1013,17 @@ async def test_all_is_well_otherwise(client: Client) -> None:
     await update("name", name="x")(client, world)
     for call in (list_webhooks(), list_events(), list_types(), list_deliveries(), with_token(str)):
         await call(client, world)
+    for call in (
+        try_out(),
+        health(),
+        replay(),
+        replay(missed=True),
+        watch(),
+        with_resume_token(str),
+        emit(dry_run=True),
+    ):
+        await call(client, world)
+    await emit(wait=event_service_pb2.Wait(timeout=span(0.01)))(client, world)
     await batch(event_service_pb2.EmitEventRequest(type="User.Created", json="{}"))(client, world)
     await create("a-key-that-is-fine", "a request")(client, world)
 

@@ -37,6 +37,12 @@ BY_ID: dict[str, tuple[str, Call]] = {
         webhook_service_pb2.GetSigningKeyRequest(webhook_id=id, tenant_id=OTHER))),
     "RotateSigningKey": ("whk", lambda client, id: client.webhooks.RotateSigningKey(
         webhook_service_pb2.RotateSigningKeyRequest(webhook_id=id, tenant_id=OTHER))),
+    "TestWebhook": ("whk", lambda client, id: client.webhooks.TestWebhook(
+        webhook_service_pb2.TestWebhookRequest(webhook_id=id, tenant_id=OTHER))),
+    "GetWebhookHealth": ("whk", lambda client, id: client.webhooks.GetWebhookHealth(
+        webhook_service_pb2.GetWebhookHealthRequest(webhook_id=id, tenant_id=OTHER))),
+    "RedeliverDelivery": ("dlv", lambda client, id: client.deliveries.RedeliverDelivery(
+        delivery_service_pb2.RedeliverDeliveryRequest(delivery_id=id, tenant_id=OTHER))),
     "GetEvent": ("evt", lambda client, id: client.events.GetEvent(
         event_service_pb2.GetEventRequest(event_id=id, tenant_id=OTHER))),
     "GetDelivery": ("dlv", lambda client, id: client.deliveries.GetDelivery(

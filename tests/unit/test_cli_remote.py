@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,9 +14,8 @@ from hookpost.v1 import event_service_pb2 as events
 from hookpost.v1 import event_service_pb2_grpc, webhook_service_pb2_grpc
 from hookpost.v1 import webhook_service_pb2 as webhooks
 from hookpost.v1.webhook_pb2 import Webhook
-from hookpost_server.cli import main as command_line
 
-Run = Callable[..., int]
+from .conftest import Run
 
 
 class Events(event_service_pb2_grpc.EventServiceServicer):
@@ -77,18 +76,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv("HOOKPOST_TOKEN", raising=False)
     yield server
     server.stop()
-
-
-@pytest.fixture
-def hookpost(monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr("sys.argv", ["hookpost", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            command_line.main()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code
-
-    return run
 
 
 def test_a_retried_emit_keeps_its_key(server: Server, hookpost: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
@@ -18,9 +18,9 @@ from hookpost.v1 import webhook_service_pb2_grpc as webhooks
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.output import say
 from hookpost_server.cli.refusals import retry_delay, to_failure
+from hookpost_server.cli.remote import DEADLINE
 from hookpost_server.config import Address
 
-DEADLINE = 10.0  # seconds, for one command's call with all its tries
 TRIES = 6
 PAGE = 1000
 
@@ -80,13 +80,29 @@ class Remote:
         except grpc.RpcError as error:
             raise to_failure(cast(grpc.Call, error), self.address) from error
 
-    def call_again(self, method: grpc.UnaryUnaryMultiCallable[Question, Single], request: Question) -> Single:
+    def stream(
+        self, method: grpc.UnaryStreamMultiCallable[Question, Single], request: Question, *, deadline: float
+    ) -> Iterator[Single]:
+        """One streaming call. Raises grpc.RpcError as it is: the caller may know how to go on."""
+        answers = method(request, timeout=deadline, metadata=self._metadata)
+        try:
+            yield from answers
+        finally:
+            cast(grpc.Call, answers).cancel()
+
+    def call_again(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[Question, Single],
+        request: Question,
+        *,
+        deadline: float = DEADLINE,
+    ) -> Single:
         """Like call(), and tries again while the server is away or full, all within one deadline.
 
         Only for requests that carry an idempotency key or a request id: an answer may have been lost on its
         way, and the server must then recognise the second try.
         """
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + deadline
         for number in range(1, TRIES + 1):
             try:
                 return method(request, timeout=end - time.monotonic(), metadata=self._metadata)

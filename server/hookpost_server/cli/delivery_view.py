@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from hookpost_server.cli import attempt_view
 from hookpost_server.cli.duration import rough
-from hookpost_server.cli.output import Column, ago, card, clock, moment, plural, word
+from hookpost_server.cli.output import Column, ago, card, clock, moment, plural, safe, word
 
 if TYPE_CHECKING:
-    from hookpost.v1.delivery_pb2 import Attempt, Delivery
+    from hookpost.v1.delivery_pb2 import Attempt, Delivery, SentRequest
 
 _BODY = 2000  # characters of an answer's body; -o json shows all
 
@@ -80,6 +82,59 @@ def describe(delivery: Delivery) -> str:
     return "\n\n".join([headline(delivery), facts, *map(_attempt, delivery.attempts)])
 
 
+def pending(delivery: Delivery) -> bool:
+    from hookpost.v1.delivery_pb2 import DELIVERY_STATE_PENDING
+
+    return delivery.state == DELIVERY_STATE_PENDING
+
+
+def succeeded(delivery: Delivery) -> bool:
+    from hookpost.v1.delivery_pb2 import DELIVERY_STATE_SUCCEEDED
+
+    return delivery.state == DELIVERY_STATE_SUCCEEDED
+
+
+def line(delivery: Delivery) -> str:
+    """One change of a delivery, for a watch."""
+    parts = [
+        datetime.now().astimezone().strftime("%H:%M:%S"),
+        delivery.id,
+        safe(delivery.event_type, lines=False),
+        state(delivery),
+        f"{last_answer(delivery)} at attempt {delivery.attempt_count}" if delivery.attempt_count else "",
+        f"next {ago(delivery.next_attempt_time)}" if pending(delivery) and delivery.attempt_count else "",
+        delivery.webhook_id,
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def explanation(delivery: Delivery, waits: str = "") -> str:
+    """How it went, why each attempt failed, and what happens next; `waits` says what holds it up."""
+    paragraphs = [headline(delivery)]
+    for attempt in delivery.attempts:
+        if not attempt_view.succeeded(attempt):
+            when = f"{ago(attempt.start_time)}, after {attempt_view.latency(attempt)}"
+            paragraphs.append(
+                f"Attempt {attempt.number}, {when}: {attempt_view.answer(attempt)}.\n  {attempt.explanation}"
+            )
+    return safe("\n\n".join([*paragraphs, _next(delivery, waits)]))
+
+
+def _next(delivery: Delivery, waits: str) -> str:
+    from hookpost.v1.delivery_pb2 import DeliveryState as State
+
+    match delivery.state:
+        case State.DELIVERY_STATE_SUCCEEDED:
+            return "Next: nothing; it has arrived."
+        case State.DELIVERY_STATE_FAILED:
+            return f"Next: nothing by itself. Once the cause is removed: hookpost delivery resend {delivery.id}"
+        case State.DELIVERY_STATE_CANCELLED:
+            return "Next: nothing; its webhook does not exist any more."
+    if waits:
+        return f"Next: nothing for now: {waits}"
+    return f"Next: attempt {delivery.attempt_count + 1}, due {ago(delivery.next_attempt_time)}."
+
+
 def _attempt(attempt: Attempt) -> str:
     from hookpost.v1.delivery_pb2 import AttemptOutcome, AttemptTrigger
 
@@ -97,5 +152,12 @@ def _attempt(attempt: Attempt) -> str:
         ("  why", attempt.explanation),
         ("  headers", "\n".join(f"{header.name}: {header.value}" for header in attempt.response_headers)),
         ("  body", body),
+        ("  sent", _sent(attempt.request) if attempt.HasField("request") else ""),
     ]
     return f"Attempt {attempt.number} ({trigger}): {status}{outcome}\n{card(facts)}"
+
+
+def _sent(request: SentRequest) -> str:
+    """As it went over the wire."""
+    headers = [f"{header.name}: {header.value}" for header in request.headers]
+    return "\n".join([f"{request.method} {request.url}", *headers, "", request.body])

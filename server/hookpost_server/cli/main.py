@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from hookpost_server import __version__
-from hookpost_server.cli import delivery, demo, emit, event, serve, sink, types, webhook
+from hookpost_server.cli import delivery, demo, emit, event, listen, replay, serve, sink, types, verify, webhook
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.output import no_color, safe
 
@@ -57,8 +57,11 @@ for command in (
     webhook.webhook,
     delivery.delivery,
     event.event,
+    replay.replay,
     types.types,
     sink.sink,
+    listen.listen,
+    verify.verify,
 ):
     cli.add_command(command)
 

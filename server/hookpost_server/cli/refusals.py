@@ -31,6 +31,7 @@ _BY_REASON = {
     "NAME_TAKEN": "hookpost types update changes the one that exists",
     "DELIVERY_NOT_ENDED": "it is {state}; wait until it has succeeded or failed",
     "EVENT_TYPE_IN_USE": "built-in types stay; for others, first take the type out of the webhooks that name it",
+    "TOKEN_EXPIRED": "begin anew without --resume; hookpost delivery list shows what happened in between",
     "UNAUTHENTICATED": "set HOOKPOST_TOKEN to an API key of this server",
     "SCOPE_MISSING": "the API key in HOOKPOST_TOKEN lacks the scope {scope}",
     "INTERNAL": "a fault of the server's; look for incident {incident} in its log",

@@ -16,6 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEADLINE = 10.0  # seconds, for one command's call with all its tries
 
 address_option = click.option(
     "--address",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hookpost_server.cli import output as out
+from hookpost_server.cli import types_export
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.inputs import read_text
 from hookpost_server.cli.output import Column, output_option
@@ -52,6 +53,9 @@ def types() -> None:
     Example:
       hookpost types create order.paid --description 'An order was paid.'
     """
+
+
+types.add_command(types_export.export)
 
 
 @types.command("list")

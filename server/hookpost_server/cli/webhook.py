@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import click
 
+from hookpost_server.cli import health_view, webhook_checks
 from hookpost_server.cli import output as out
 from hookpost_server.cli.duration import DURATION
 from hookpost_server.cli.failures import ExitCode, Failure
@@ -43,6 +44,11 @@ def webhook() -> None:
     """
 
 
+webhook.add_command(webhook_checks.test)
+webhook.add_command(webhook_checks.health)
+health_option = click.option("--health", is_flag=True, help="Also show success rate and requests of the last 24 h.")
+
+
 @webhook.command()
 @settings_options(required=True)
 @signing_key_option
@@ -72,6 +78,7 @@ def create(remote: Remote, /, signing_key: str | None, output: str, **settings: 
 @click.option("--query", default="", help="Only those with this text in their name or URL.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE", help="Only those with this label, repeatable.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most so many.")
+@health_option
 @output_option
 @remote_command
 def list_(
@@ -81,13 +88,15 @@ def list_(
     query: str,
     label: tuple[str, ...],
     limit: int,
+    health: bool,
     output: str,
 ) -> None:
     """List webhooks, newest first.
 
     \b
-    Example:
+    Examples:
       hookpost webhook list --event User.Created --state active
+      hookpost webhook list --health
     """
     from hookpost.v1.webhook_pb2 import WebhookState
     from hookpost.v1.webhook_service_pb2 import ListWebhooksRequest
@@ -98,27 +107,32 @@ def list_(
         event_type=event,
         labels=pairs(label, "=", "key=value"),
         query=query,
+        include_health=health,
     )
     found, more = remote.collect(remote.webhooks.ListWebhooks, request, lambda answer: answer.webhooks, limit)
-    out.print_list(output, found, COLUMNS, lambda webhook: webhook.id)
+    columns = (*COLUMNS[:-1], *health_view.COLUMNS, COLUMNS[-1]) if health else COLUMNS
+    out.print_list(output, found, columns, lambda webhook: webhook.id)
     out.say_rest(len(found), more, "webhook")
 
 
 @webhook.command()
 @click.argument("id_", metavar="ID")
+@health_option
 @output_option
 @remote_command
-def get(remote: Remote, id_: str, output: str) -> None:
+def get(remote: Remote, id_: str, health: bool, output: str) -> None:
     """Show one webhook.
 
     \b
     Example:
-      hookpost webhook get whk_01k3pzv3mgfqtsw1nbd4z0k2xr
+      hookpost webhook get whk_01k3pzv3mgfqtsw1nbd4z0k2xr --health
     """
     from hookpost.v1.webhook_service_pb2 import GetWebhookRequest
 
-    request = GetWebhookRequest(webhook_id=id_, tenant_id=remote.tenant)
-    _print(output, remote.call(remote.webhooks.GetWebhook, request).webhook)
+    request = GetWebhookRequest(webhook_id=id_, tenant_id=remote.tenant, include_health=health)
+    found = remote.call(remote.webhooks.GetWebhook, request).webhook
+    rows = health_view.rows(found) if health else []
+    out.print_one(output, found, found.id, lambda: describe(found, rows))
 
 
 @webhook.command()

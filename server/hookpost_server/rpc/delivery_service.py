@@ -134,11 +134,12 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
                 if request.filter.HasField(name):
                     faults.note(f"filter.{name}", "is not for watching")
             token = faults.read(None, watching.position, request)
+        resume_token = request.resume_token
         async for changed, position in self._watches.changes(tenant_id, token, filter.matches):
-            resume_token = watching.token(request, position)
-            for each in changed:
+            before, resume_token = resume_token, watching.token(request, position)
+            for each in changed:  # who leaves amid a step is told the whole of it again
                 yield delivery_service_pb2.WatchDeliveriesResponse(
-                    delivery=convert.delivery(each), resume_token=resume_token if each is changed[-1] else ""
+                    delivery=convert.delivery(each), resume_token=resume_token if each is changed[-1] else before
                 )
             if not changed:
                 yield delivery_service_pb2.WatchDeliveriesResponse(resume_token=resume_token)
