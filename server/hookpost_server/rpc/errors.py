@@ -17,7 +17,9 @@ from ..domain import errors
 from .context import Context
 
 DOMAIN = "hookpost.v1"
-MAX_MESSAGE = 1000  # characters; trailers have little room
+# Clients refuse trailers of more than 8 KiB, and the message is in them twice.
+MAX_MESSAGE = 400  # bytes on the wire, where a character beyond ASCII takes up to twelve
+MAX_VIOLATIONS = 6656  # bytes
 
 CODES: dict[type[errors.HookpostError], grpc.StatusCode] = {
     errors.InvalidFields: grpc.StatusCode.INVALID_ARGUMENT,
@@ -55,7 +57,9 @@ def to_status(error: errors.HookpostError) -> status_pb2.Status:
         case errors.InvalidFields():
             bad = error_details_pb2.BadRequest()
             for violation in error.violations:
-                bad.field_violations.add(field=violation.field, description=violation.description[:200])
+                if bad.ByteSize() > MAX_VIOLATIONS:
+                    break
+                bad.field_violations.add(field=violation.field[:200], description=violation.description[:200])
             details.append(bad)
         case errors.NotFound() | errors.NameTaken():
             details.append(
@@ -71,7 +75,7 @@ def to_status(error: errors.HookpostError) -> status_pb2.Status:
     for detail in details:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
-    return status_pb2.Status(code=code_of(error).value[0], message=error.message[:MAX_MESSAGE], details=packed)
+    return status_pb2.Status(code=code_of(error).value[0], message=_short(error.message), details=packed)
 
 
 async def abort(context: Context, error: errors.HookpostError) -> None:
@@ -84,9 +88,18 @@ def to_stream_error(error: errors.HookpostError) -> event_service_pb2.EmitEventE
     """The same error as one result within a stream."""
     answer = event_service_pb2.EmitEventError(
         code=code_of(error).value[0],
-        message=error.message[:MAX_MESSAGE],
+        message=_short(error.message),
         reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
     )
     if isinstance(error, errors.BacklogFull | errors.Unavailable):
         answer.retry_delay.FromTimedelta(timedelta(seconds=error.retry_delay))
     return answer
+
+
+def _short(message: str) -> str:
+    room = MAX_MESSAGE
+    for position, character in enumerate(message):
+        room -= 1 if character.isascii() else 3 * len(character.encode())  # percent-encoded
+        if room < 0:
+            return message[:position]
+    return message
