@@ -308,6 +308,18 @@ class TestStopping:
         health = (await client.health(webhook.id)).health
         assert (health.request_count, health.success_count, health.attempt_count) == (5, 3, 6)
 
+    async def test_what_is_under_way_is_not_taken_back(
+        self, client: Client, webhook: webhook_pb2.Webhook, receiver: Receiver
+    ) -> None:
+        """Its outcome would be lost otherwise."""
+        receiver.decide = lambda request: (200, "")
+        receiver.hold()
+        answer = await client.replay(webhook_id=webhook.id, rate=0.1)
+        await receiver.until(lambda receiver: receiver.waiting == 1)
+        assert await client.stop_replay(answer.replay_id) == 2
+        receiver.release()
+        assert [(each.state, each.attempt_count) for each in await all_ended(client)][1] == (SUCCEEDED, 2)
+
     async def test_those_that_it_made_are_cancelled(self, client: Client) -> None:
         await emit(client, "User.Created", "User.Deleted")
         webhook = await client.create()
