@@ -13,6 +13,7 @@ from hookpost.v1 import event_service_pb2, event_service_pb2_grpc
 
 TYPE = "User.Created"
 BATCH = 100  # events of one BatchEmitEvents
+MAX_OPEN = 800  # paced calls under way; the server takes 1000 streams on a connection
 PADDING = "x" * 380  # makes a payload of about 500 bytes
 
 
@@ -103,13 +104,15 @@ async def stream(channel: grpc.aio.Channel, events: int, window: int = 500) -> R
 
 
 async def paced(channel: grpc.aio.Channel, rate: int, seconds: float) -> Run:
-    """Unary calls at a steady rate, whatever the answers take."""
+    """Unary calls at a steady rate, whatever the answers take; at most MAX_OPEN are open at once."""
     stub = event_service_pb2_grpc.EventServiceStub(channel)
     latencies: list[int] = []
+    room = asyncio.Semaphore(MAX_OPEN)
 
     async def call() -> None:
         began = time.monotonic_ns()
-        await stub.EmitEvent(request(), timeout=60)
+        async with room:
+            await stub.EmitEvent(request(), timeout=60)
         latencies.append((time.monotonic_ns() - began) // 1000)
 
     began = time.monotonic()
