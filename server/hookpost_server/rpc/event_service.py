@@ -132,8 +132,12 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         try:
             async with asyncio.TaskGroup() as group:
                 reader = group.create_task(stream.read(request_iterator))
-                async for results in stream.results():
-                    yield event_service_pb2.StreamEmitEventsResponse(results=results)
+                try:
+                    async for results in stream.results():
+                        yield event_service_pb2.StreamEmitEventsResponse(results=results)
+                except GeneratorExit:
+                    # The caller has gone. A task group would wrap this in a group of exceptions, which closes nothing.
+                    stream.broken = None
                 reader.cancel()  # no more is read when the stream was ended here
         finally:
             self._streams.discard(stream)
