@@ -23,6 +23,7 @@ from .delivery.courier import Courier
 from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
+from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
@@ -106,7 +107,7 @@ class _Server:
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
-        self._sender = AiohttpSender(policy)
+        self._sender = _sender(config.sender, policy)
         self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
         self._first_attempts = FirstAttempts(deliveries)
         composer = Composer(f"Hookpost/{__version__}", config.signature_header)
@@ -189,7 +190,13 @@ class _Server:
                     raise _cannot_listen(self._config.grpc_address) from error
                 address = replace(self._config.grpc_address, port=port)
                 await self._rpc.set_serving(True)
-                log.info("server.started", grpc=str(address), database=database, version=__version__)
+                log.info(
+                    "server.started",
+                    grpc=str(address),
+                    database=database,
+                    sender=type(self._sender).__name__,
+                    version=__version__,
+                )
                 ready(Running(address, database))
                 await stop.wait()
 
@@ -222,6 +229,22 @@ class _Server:
             if (healthy := await self._database.healthy()) != serving:
                 serving = healthy
                 await self._rpc.set_serving(serving)
+
+
+def _sender(name: str, policy: AddressPolicy) -> Sender:
+    """The HTTP client that is set. Raises StartError when it is not installed."""
+    if name != "aiohttp":
+        try:
+            from .delivery.curl_sender import CurlSender
+        except ImportError as error:
+            if name == "curl":
+                raise StartError(
+                    f"the curl sender can't be used: {error}",
+                    "install hookpost-server[curl], or set HOOKPOST_SENDER=aiohttp",
+                ) from error
+        else:
+            return CurlSender(policy)
+    return AiohttpSender(policy)
 
 
 def _check_free(address: Address) -> None:

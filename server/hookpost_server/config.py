@@ -139,6 +139,11 @@ class Config:
     deny_networks: tuple[Network, ...] = _setting(
         _networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
     )
+    sender: str = _setting(
+        _one_of("auto", "curl", "aiohttp"),
+        "auto",
+        "the HTTP client: curl is the faster one and needs pycurl; auto takes it where it is installed",
+    )
     max_in_flight: int = _setting(_count(1, 10_000), 256, "attempts under way at once in this process")
     max_handed_off: int = _setting(
         _count(0, 1_000_000),

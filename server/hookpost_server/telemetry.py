@@ -2,7 +2,7 @@
 
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
-server.started          it answers calls                            grpc, database, version
+server.started          it answers calls                            grpc, database, sender, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 delivery.attempted      an attempt was recorded                     delivery_id, event_id, type, webhook_id, attempt,

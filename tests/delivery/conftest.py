@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
+from hookpost_server.delivery.curl_sender import CurlSender
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain.addresses import AddressPolicy
 from tests.store.conftest import (  # noqa: F401
@@ -26,7 +27,7 @@ from tests.store.conftest import (  # noqa: F401
 )
 
 LOCAL = AddressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
-SENDERS: dict[str, Callable[..., Sender]] = {"aiohttp": AiohttpSender}
+SENDERS: dict[str, Callable[..., Sender]] = {"aiohttp": AiohttpSender, "curl": CurlSender}
 
 MakeSender = Callable[..., Sender]
 

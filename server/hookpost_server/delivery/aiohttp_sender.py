@@ -18,7 +18,7 @@ from ..domain.addresses import AddressPolicy
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from ..domain.retry import parse_retry_after
-from .egress import Exchange, connector, exchange, tls_context
+from .egress import Exchange, connector, exchange, phase_of, tls_context
 from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS
 
 _OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
@@ -72,7 +72,9 @@ class AiohttpSender:
                 else:
                     ended = response.content.at_eof()
         except TimeoutError:
-            failure = Outcome(result=Result.TIMED_OUT, error=_timed_out(current, request.timeout))
+            failure = Outcome(
+                result=Result.TIMED_OUT, error=phase_of(request.timeout, connected=current.connected, sent=current.sent)
+            )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = _failed(error, current)
         finally:
@@ -124,16 +126,6 @@ def _tracing() -> aiohttp.TraceConfig:
     config.on_connection_create_end.append(connected)
     config.on_request_headers_sent.append(sent)
     return config
-
-
-def _timed_out(current: Exchange, timeout: float) -> str:
-    if current.sent:
-        phase = "waiting for the answer"
-    elif current.connected:
-        phase = "sending the request"
-    else:
-        phase = "connecting"
-    return f"timed out after {timeout:g} s while {phase}"
 
 
 def _failed(error: Exception, current: Exchange) -> Outcome:

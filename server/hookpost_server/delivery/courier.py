@@ -5,24 +5,38 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
 
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Outcome, Record, Result, conclude
-from ..domain.request import Composer
+from ..domain.request import Composer, Letterhead
+from ..domain.signing import SigningKey
 from ..domain.webhook import MAX_TIMEOUT, State, Webhook
 from ..store.deliveries import Deliveries
 from .directory import Directory
 from .recorder import Recorder
 from .sender import Sender
 
+MAX_LETTERHEADS = 10_000  # remembered
+
 log = structlog.get_logger()
 
 
 def _spread() -> float:
     return random.uniform(-1, 1)  # noqa: S311
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A letterhead and what it was made of."""
+
+    webhook: Webhook
+    keys: list[SigningKey]
+    letterhead: Letterhead
 
 
 class Courier:
@@ -46,6 +60,7 @@ class Courier:
         self._recorder = recorder
         self._now = now
         self._spread = spread
+        self._letterheads: dict[UUID, _Known] = {}
 
     async def webhook_of(self, claim: Claim) -> Webhook | None:
         """The webhook as it is now; None when the claim must not be attempted, and has been dealt with."""
@@ -68,14 +83,8 @@ class Courier:
         began = time.monotonic()
         start_time = datetime.fromtimestamp(start, UTC)
         try:
-            request = self._composer.compose(
-                claim.event,
-                webhook.id,
-                webhook.settings,
-                webhook.keys_at(start_time),
-                delivery_id=claim.id,
-                attempt=claim.attempt,
-                timestamp=int(start_time.timestamp()),
+            request = self._letterhead(webhook, start_time).compose(
+                claim.event, delivery_id=claim.id, attempt=claim.attempt, timestamp=int(start)
             )
             outcome = await self._sender.send(request)
         except Exception as error:
@@ -88,3 +97,15 @@ class Courier:
             Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency, webhook.version)
         )
         return latency
+
+    def _letterhead(self, webhook: Webhook, moment: datetime) -> Letterhead:
+        """Made once for each version of a webhook, and again when a key's overlap ends."""
+        known = self._letterheads.get(webhook.id)
+        keys = webhook.keys_at(moment)
+        if known is not None and known.webhook is webhook and known.keys == keys:
+            return known.letterhead
+        letterhead = self._composer.prepare(webhook.id, webhook.settings, keys)
+        if len(self._letterheads) >= MAX_LETTERHEADS:
+            self._letterheads.clear()
+        self._letterheads[webhook.id] = _Known(webhook, keys, letterhead)
+        return letterhead

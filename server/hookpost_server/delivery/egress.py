@@ -31,6 +31,12 @@ class Exchange:
     refused: bool = False  # an address was refused
 
 
+def phase_of(timeout: float, *, connected: bool, sent: bool) -> str:
+    """Where an exchange was when its time was up."""
+    phase = "waiting for the answer" if sent else "sending the request" if connected else "connecting"
+    return f"timed out after {timeout:g} s while {phase}"
+
+
 exchange: contextvars.ContextVar[Exchange] = contextvars.ContextVar("exchange")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from uuid import UUID
 
 from . import ids
@@ -28,6 +29,11 @@ CONTENT_TYPES = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
+def _hook_id(webhook_id: UUID) -> bytes:
+    return ids.text(ids.WEBHOOK, webhook_id).encode()
+
+
 def body(form: Format, event: Event, webhook_id: UUID) -> bytes:
     """The exact bytes to sign and to send.
 
@@ -46,7 +52,7 @@ def body(form: Format, event: Event, webhook_id: UUID) -> bytes:
                 moment,
                 comma,
                 members,
-                ids.text(ids.WEBHOOK, webhook_id).encode(),
+                _hook_id(webhook_id),
             )
         case Format.STANDARD:
             return b'{"type":"%b","timestamp":"%b","data":%b}' % (

@@ -41,7 +41,13 @@ class Composer:
         timestamp: int,
         test: bool = False,
     ) -> Request:
-        """`keys` are those in force, newest first; `timestamp` is this attempt's, unix seconds.
+        """`prepare` and its `compose` at once."""
+        return self.prepare(webhook_id, settings, keys).compose(
+            event, delivery_id=delivery_id, attempt=attempt, timestamp=timestamp, test=test
+        )
+
+    def prepare(self, webhook_id: UUID, settings: Settings, keys: Sequence[SigningKey]) -> Letterhead:
+        """What all requests to a webhook have in common. `keys` are those in force, newest first.
 
         Raises ValueError when what is stored must not be sent: never unsigned, never a header that is not allowed.
         """
@@ -49,23 +55,51 @@ class Composer:
             raise ValueError("the webhook has no signing key in force")
         if faults := headers.check(settings.headers, "headers", self.signature_header):
             raise ValueError(f"stored {faults[0].field}: {faults[0].description}")
-        custom = {name.lower(): (name, value) for name, value in settings.headers.items()}
         own = {
             "content-type": ("content-type", envelope.CONTENT_TYPES[settings.payload_format]),
             "user-agent": ("user-agent", self.user_agent),
         }
-        body = envelope.body(settings.payload_format, event, webhook_id)
-        message_id = ids.text(ids.EVENT, event.id)
-        standard_keys = [signing.standard_key(key.secret) for key in keys]
-        signed = (
-            (self.signature_header, signing.hex_signature(keys[0].secret, body)),
-            ("webhook-id", message_id),
-            ("webhook-timestamp", str(timestamp)),
-            ("webhook-signature", signing.standard_signature(standard_keys, message_id, timestamp, body)),
-            ("hookpost-event", event.type),
-            ("hookpost-delivery", ids.text(ids.DELIVERY, delivery_id)),
-            ("hookpost-attempt", str(attempt)),
-            *((("hookpost-test", "true"),) if test else ()),
-            ("accept-encoding", "identity"),
+        custom = {name.lower(): (name, value) for name, value in settings.headers.items()}
+        return Letterhead(
+            webhook_id=webhook_id,
+            settings=settings,
+            headers=tuple((own | custom).values()),
+            signature_header=self.signature_header,
+            secret=keys[0].secret,
+            standard_keys=tuple(signing.standard_key(key.secret) for key in keys),
         )
-        return Request(settings.url, (*(own | custom).values(), *signed), body, settings.timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """All that requests to one webhook have in common, worked out once."""
+
+    webhook_id: UUID
+    settings: Settings = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    signature_header: str
+    secret: str = field(repr=False)
+    standard_keys: tuple[bytes, ...] = field(repr=False)
+
+    def compose(self, event: Event, *, delivery_id: UUID, attempt: int, timestamp: int, test: bool = False) -> Request:
+        """`timestamp` is this attempt's, unix seconds."""
+        body = envelope.body(self.settings.payload_format, event, self.webhook_id)
+        message_id = ids.text(ids.EVENT, event.id)
+        signature = signing.standard_signature(self.standard_keys, message_id, timestamp, body)
+        return Request(
+            self.settings.url,
+            (
+                *self.headers,
+                (self.signature_header, signing.hex_signature(self.secret, body)),
+                ("webhook-id", message_id),
+                ("webhook-timestamp", str(timestamp)),
+                ("webhook-signature", signature),
+                ("hookpost-event", event.type),
+                ("hookpost-delivery", ids.text(ids.DELIVERY, delivery_id)),
+                ("hookpost-attempt", str(attempt)),
+                *((("hookpost-test", "true"),) if test else ()),
+                ("accept-encoding", "identity"),
+            ),
+            body,
+            self.settings.timeout,
+        )
