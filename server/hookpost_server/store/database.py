@@ -30,14 +30,25 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.InvalidCachedStatementError,  # right after a migration
 )
 
-# For statements that reach rows by key only. A plan made while a partition was empty scans it for ever, and a table
-# never analysed is joined by hash; neither can happen with these off. For a statement, not a connection: the emit
+# A plan made while a partition was empty scans it for ever, and a table never analysed is joined by hash; neither can
+# happen with these off. For statements that reach rows by key only, and for a statement, not a connection: the emit
 # statement is slower with them.
 BY_KEY = """
     set local enable_seqscan = off;
     set local enable_hashjoin = off;
     set local enable_mergejoin = off;
 """
+# For statements that join the rows of a list of ids, `id = any(…)`, with what else is known of them: the rows are found
+# by the list, then joined by hash. While statistics are poor a nested loop would go through the list, or the whole
+# partition, once for each row. Such statements compare `state + 0`: the index of pending rows must not look like a way
+# to them.
+BY_IDS = """
+    set local enable_seqscan = off;
+    set local enable_nestloop = off;
+    set local enable_mergejoin = off;
+"""
+# For reads of ranges: what a page costs depends on the range, so it is planned each time.
+BY_RANGE = BY_KEY + "set local plan_cache_mode = force_custom_plan;"
 
 
 @contextlib.contextmanager
@@ -99,11 +110,22 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    @contextlib.asynccontextmanager
-    async def by_key(self) -> AsyncIterator[Any]:
+    def by_key(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """A transaction whose statements reach their rows by key, whatever the statistics say; see BY_KEY."""
+        return self._planned(BY_KEY)
+
+    def by_ids(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """A transaction for a statement on a list of ids; see BY_IDS."""
+        return self._planned(BY_IDS)
+
+    def by_range(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """A transaction for reading ranges page by page; see BY_RANGE."""
+        return self._planned(BY_RANGE)
+
+    @contextlib.asynccontextmanager
+    async def _planned(self, switches: str) -> AsyncIterator[Any]:
         async with self.transaction() as connection:
-            await connection.execute(BY_KEY)
+            await connection.execute(switches)
             yield connection
 
     def now(self) -> float:

@@ -115,7 +115,8 @@ class Deliveries(DeliveryLog):
                 finish_time = case when i.state = 1 then null else now() end,
                 last_result = i.result, last_status = i.status
             from input i
-            where d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count and d.state = 1
+            where d.id = any($1) and d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count
+              and d.state + 0 = 1
             returning d.id, d.tenant_id, d.webhook_id, d.attempt_count as number, d.trigger, d.state, i.start_time,
                 i.latency, i.result, i.status, i.truncated, i.url, i.error, i.response_headers, i.response_body,
                 i.webhook_version, i.position
@@ -175,7 +176,7 @@ class Deliveries(DeliveryLog):
         """
         positions = {record.claim.id: position for position, record in enumerate(records)}  # the order they ended in
         records = sorted(records, key=lambda record: record.claim.id)
-        async with self._database.by_key() as connection:
+        async with self._database.by_ids() as connection:
             rows = await connection.fetch(
                 self.RECORD,
                 [r.claim.id for r in records],
@@ -201,13 +202,14 @@ class Deliveries(DeliveryLog):
     RELEASE = """
         update deliveries d set due_at = now()
         from unnest($1::uuid[], $2::text[], $3::int[]) as i(id, tenant_id, claim_count)
-        where d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count and d.state = 1
+        where d.id = any($1) and d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count
+              and d.state + 0 = 1
     """
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Gives claims back before their time: due at once, for anyone."""
         claims = sorted(claims, key=lambda claim: claim.id)
-        async with self._database.by_key() as connection:
+        async with self._database.by_ids() as connection:
             await connection.execute(
                 self.RELEASE, [c.id for c in claims], [c.tenant_id for c in claims], [c.claim_count for c in claims]
             )
@@ -216,7 +218,7 @@ class Deliveries(DeliveryLog):
         with cancelled as (
             update deliveries d set state = 4, finish_time = now()
             from unnest($1::uuid[], $2::text[]) as i(id, tenant_id)
-            where d.id = i.id and d.tenant_id = i.tenant_id and d.state = 1
+            where d.id = any($1) and d.id = i.id and d.tenant_id = i.tenant_id and d.state + 0 = 1
             returning d.tenant_id, d.id
         )
         insert into other_changes (tenant_id, delivery_id) select tenant_id, id from cancelled
@@ -225,7 +227,7 @@ class Deliveries(DeliveryLog):
     async def cancel(self, claims: Sequence[Claim]) -> None:
         """Ends deliveries whose webhook is gone."""
         claims = sorted(claims, key=lambda claim: claim.id)
-        async with self._database.by_key() as connection:
+        async with self._database.by_ids() as connection:
             await connection.execute(self.CANCEL, [c.id for c in claims], [c.tenant_id for c in claims])
 
 

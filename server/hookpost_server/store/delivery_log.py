@@ -38,6 +38,9 @@ class Filter:
         )
 
 
+FIRST_LOOK = 4  # events for each entry of a page, before all that may be scanned
+
+
 class DeliveryLog:
     """Reads log entries."""
 
@@ -131,7 +134,7 @@ class DeliveryLog:
             [int(result) for result in filter.results],
             limit + 1,
         ]
-        async with self._database.by_key() as connection:
+        async with self._database.by_range() as connection:
             scanned: tuple[Any, ...] | None
             if filter.event_id is not None:
                 low, high = ids.deliveries_of(filter.event_id)
@@ -148,7 +151,10 @@ class DeliveryLog:
             else:
                 # The last event that can have deliveries before `before`, which may lie amid an event's deliveries.
                 newest = ids.deliveries_of(UUID(int=max(0, filter.before.int - 1)))[1]
-                rows = await connection.fetch(self.OF_TENANT, *common, scan, newest)
+                for events in (FIRST_LOOK * (limit + 1), scan):  # a page is mostly found among the first few
+                    rows = await connection.fetch(self.OF_TENANT, *common, min(events, scan), newest)
+                    if len(rows) > limit or events >= scan:
+                        break
                 scanned = (self.SCANNED_OF_TENANT, tenant_id, filter.since, newest, scan - 1)
             page = [delivery_from_row(row) for row in rows[:limit]]
             if len(rows) > limit:

@@ -213,7 +213,7 @@ class Events:
 
         After `scan` rows that did not match, the page ends short rather than late.
         """
-        async with self._database.by_key() as connection:
+        async with self._database.by_range() as connection:
             rows = await connection.fetch(self.LIST, tenant_id, since, before, scan, event_type, limit + 1)
             events = [_from_row(row) for row in rows]
             if len(events) > limit:
