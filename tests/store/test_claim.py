@@ -188,8 +188,7 @@ async def test_a_claim_passes_over_rows_that_another_holds(
 async def test_a_lease_ends(webhooks: Webhooks, events: Events, deliveries: Deliveries, database: Database) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event())
-    short = Deliveries(database, lease=0.01)
-    first = await making.claim_one(short)
+    ((first,), _) = await Deliveries(database, lease=0.01).claim(START, room=1, room_each=1)
 
     async def lapsed() -> list[Claim]:
         return await making.claim_all(deliveries)

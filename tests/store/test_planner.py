@@ -36,7 +36,8 @@ ENOUGH = 8  # executions after which a prepared statement has its lasting plan
 # 4096 in a millisecond.
 FILL = """
     with made as (
-        select n, (lpad(to_hex(start.ms + n / 4096), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8000' || lpad(to_hex(n), 12, '0'))::uuid as event_id
+        select n, (lpad(to_hex(start.ms + n / 4096), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8000'
+                   || lpad(to_hex(n), 12, '0'))::uuid as event_id
         from generate_series(1, $2) n,
             (select ('x' || left(replace($1::uuid::text, '-', ''), 12))::bit(48)::bigint as ms) start
     ), stored as (

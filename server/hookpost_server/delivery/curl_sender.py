@@ -208,6 +208,8 @@ class _Transfer:
         self._policy = policy
         self.handle = handle = pycurl.Curl()
         self.connected: Any = _nothing  # called when the connection stands
+        self._target: _Target | None = None
+        self._resolves = False
         options = {
             pycurl.POST: 1,
             pycurl.NOSIGNAL: 1,
@@ -223,6 +225,7 @@ class _Transfer:
             pycurl.TCP_KEEPALIVE: 1,
             pycurl.MAXAGE_CONN: int(KEEP_IDLE),
             pycurl.MAXLIFETIME_CONN: MAX_LIFE,
+            pycurl.CONNECTTIMEOUT_MS: 0x7FFFFFFF,  # TIMEOUT_MS bounds it
             pycurl.SSL_VERIFYPEER: 1,
             pycurl.SSL_VERIFYHOST: 2,
             pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
@@ -246,15 +249,18 @@ class _Transfer:
         self._cut = False
         self._retry_after: str | None = None
         handle = self.handle
-        handle.setopt(pycurl.URL, target.url)
-        handle.setopt(pycurl.REQUEST_TARGET, target.path)
-        handle.setopt(pycurl.RESOLVE, resolve)
+        if target is not self._target:
+            self._target = target
+            handle.setopt(pycurl.URL, target.url)
+            handle.setopt(pycurl.REQUEST_TARGET, target.path)
+        if resolve or self._resolves:
+            self._resolves = bool(resolve)
+            handle.setopt(pycurl.RESOLVE, resolve)
         handle.setopt(pycurl.TIMEOUT_MS, timeout)
-        handle.setopt(pycurl.CONNECTTIMEOUT_MS, timeout)
         handle.setopt(pycurl.POSTFIELDS, request.body)
-        # libcurl would add these two if they were not named; an empty value must be written with a semicolon.
+        # An empty value must be written with a semicolon; the last two are what libcurl would add by itself.
         lines = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
-        handle.setopt(pycurl.HTTPHEADER, [*lines, "Expect:", "Accept:", *_absent(request)])
+        handle.setopt(pycurl.HTTPHEADER, [*lines, "Expect:", "Accept:"])
 
     def _on_socket(self, purpose: int, address: Any) -> Any:
         """The address check, where the socket is made: for literals and every address of a name."""
@@ -362,12 +368,6 @@ class _Lent(socket.socket):
 
     def __del__(self) -> None:
         self.close()
-
-
-def _absent(request: Request) -> list[str]:
-    """Headers that libcurl would write by itself and that the request does not have."""
-    given = {name.lower() for name, _ in request.headers}
-    return [f"{name}:" for name in ("User-Agent", "Content-Type") if name.lower() not in given]
 
 
 def _trust(tls: ssl.SSLContext | None) -> dict[int, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -78,8 +79,9 @@ class Recorder:
             log.error("recorder.refused", delivery_id=ids.text(ids.DELIVERY, batch[0].claim.id), error=str(error))
             return
         written = [record for record in batch if record.claim.id in taken]
-        for record in batch:
-            _log(record, superseded=record.claim.id not in taken)
+        if log.is_enabled_for(logging.INFO):
+            for record in batch:
+                _log(record, superseded=record.claim.id not in taken)
         # Of superseded outcomes too: the batch may have been written before, its commit's reply lost.
         for tenant_id, webhook_id, reason in {
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend

@@ -20,7 +20,7 @@ REPLAY = "rpl"
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # two characters for ten bits
-_SHIFTS = range(120, -1, -10)
+_TRIPLES = [pair + third for pair in _PAIRS for third in _ALPHABET]  # three characters for fifteen bits
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _SUFFIX = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 
@@ -76,8 +76,12 @@ def after(identity: UUID) -> UUID:
 
 def text(prefix: str, identity: UUID) -> str:
     """`evt_01h455vb4pex5vsknk084sn02q`."""
-    bits = identity.int
-    return f"{prefix}_{''.join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])}"
+    bits, t = identity.int, _TRIPLES  # several for each event: unrolled, it takes half the time of a loop
+    high, low = bits >> 60, bits & 0xFFF_FFFF_FFFF_FFFF
+    return (
+        f"{prefix}_{_PAIRS[high >> 60]}{t[high >> 45 & 32767]}{t[high >> 30 & 32767]}{t[high >> 15 & 32767]}"
+        f"{t[high & 32767]}{t[low >> 45]}{t[low >> 30 & 32767]}{t[low >> 15 & 32767]}{t[low & 32767]}"
+    )
 
 
 def parse(prefix: str, value: str) -> UUID:
