@@ -26,8 +26,10 @@ MAY_IMPORT = {
     "delivery": {"domain", "store"},
     "console": {"domain", "store", "actions"},
     "upkeep": {"domain", "store"},
-    "app": {"domain", "config", "telemetry", "embedded", "store", "actions", "rpc", "delivery", "console", "upkeep"},
-    "cli": {"domain", "config", "telemetry", "app"},
+    "startup": {"domain", "config", "embedded", "store"},
+    "app": {"domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "upkeep"},
+    "supervisor": {"config", "telemetry", "startup", "app"},
+    "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},
 }
 # Who may import these packages. The generated API is known to the edge that speaks it and to the command line.
 ONLY_IN = {
@@ -38,7 +40,7 @@ ONLY_IN = {
     "grpc_status": {"rpc", "cli"},
     "google": {"rpc", "cli"},
     "aiohttp": {"delivery", "console", "cli"},
-    "asyncpg": {"store", "delivery", "upkeep", "app", "embedded"},
+    "asyncpg": {"store", "delivery", "upkeep", "startup", "embedded"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
     "click": {"cli"},

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import asyncpg
 import structlog
 
-from . import __version__
+from . import __version__, startup
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -24,13 +20,11 @@ from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
 from .delivery.sender import Sender
-from .domain import errors
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
-from .embedded import EmbeddedPostgres, EmbeddedPostgresError
 from .rpc.api_key_service import ApiKeyService
 from .rpc.delivery_service import DeliveryService
 from .rpc.event_service import EventService
@@ -38,9 +32,9 @@ from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
-from .store import migrate as migrations
+from .startup import StartError
 from .store.changes import ChangeFeed
-from .store.database import TRANSIENT, Database
+from .store.database import Database
 from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
@@ -51,18 +45,9 @@ from .store.replays import Replays
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
-CONNECT_TIMEOUT = 10.0  # seconds
 RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten ones are attempted again
 
 log = structlog.get_logger()
-
-
-class StartError(Exception):
-    """The server can't start. `hint` says what to do about it."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +60,16 @@ class Running:
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
-    _check_free(config.grpc_address)
-    async with _database_url(config) as (url, shown):
-        await _migrate(url)
-        database = await _open(url)
+    if not config.share_port:
+        startup.check_free(config.grpc_address)
+    async with startup.database_url(config) as (url, shown):
+        await startup.migrate(url)
+        database = await startup.open_database(url)
         try:
             await _Server(config, database).run(shown, ready, stop)
         finally:
             await database.close()
     log.info("server.stopped")
-
-
-async def migrate(config: Config, *, check: bool = False) -> list[str]:
-    """Brings the schema up to date, or with `check` only says what is missing. Raises StartError."""
-    async with _database_url(config) as (url, _):
-        return await _migrate(url, check=check)
 
 
 class _Server:
@@ -161,6 +141,7 @@ class _Server:
                 wake=self._dispatcher.wake,
             ),
             ApiKeyService(),
+            share_port=config.share_port,
         )
 
     def _recorded(self, records: Sequence[Record]) -> None:
@@ -169,7 +150,7 @@ class _Server:
 
     async def run(self, database: str, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
         """Each part has one task and one owner; a part that fails ends the process, and a supervisor restarts it."""
-        with _start_errors("the database"):
+        with startup.database_errors():
             await self._event_types.seed()
             await self._known_types.refresh()
             await self._upkeep.once()
@@ -187,7 +168,7 @@ class _Server:
                 try:
                     port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
-                    raise _cannot_listen(self._config.grpc_address) from error
+                    raise startup.cannot_listen(self._config.grpc_address) from error
                 address = replace(self._config.grpc_address, port=port)
                 await self._rpc.set_serving(True)
                 log.info(
@@ -245,74 +226,3 @@ def _sender(name: str, policy: AddressPolicy) -> Sender:
         else:
             return CurlSender(policy)
     return AiohttpSender(policy)
-
-
-def _check_free(address: Address) -> None:
-    """Says that a port is taken before a database is started for nothing. Raises StartError."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-            probe.listen()
-        except OSError as error:
-            raise _cannot_listen(address) from error
-
-
-def _cannot_listen(address: Address) -> StartError:
-    return StartError(
-        f"{address} can't be listened on: the port is taken or not allowed",
-        "choose another with --grpc-address or HOOKPOST_GRPC_ADDRESS=HOST:PORT, or stop what uses it",
-    )
-
-
-@contextlib.asynccontextmanager
-async def _database_url(config: Config) -> AsyncIterator[tuple[str, str]]:
-    """The database's address and what to show of it; starts the embedded one if none is set."""
-    if config.database_url:
-        yield config.database_url, _shown(config.database_url)
-        return
-    embedded = EmbeddedPostgres(config.data_dir)
-    try:
-        url = await embedded.start()
-    except EmbeddedPostgresError as error:
-        raise StartError(str(error), error.hint) from error
-    try:
-        yield url, f"embedded, {config.data_dir}"
-    finally:
-        await embedded.stop()
-
-
-def _shown(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or urllib.parse.parse_qs(parts.query).get("host", ["local socket"])[0]
-    return f"{host}{parts.path}"
-
-
-async def _migrate(url: str, *, check: bool = False) -> list[str]:
-    with _start_errors("the database"):
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
-        try:
-            done = await (migrations.pending(connection) if check else migrations.migrate(connection))
-        except migrations.MigrationError as error:
-            raise StartError(str(error), error.hint) from error
-        finally:
-            await connection.close(timeout=5)
-        return [str(migration) for migration in done]
-
-
-async def _open(url: str) -> Database:
-    with _start_errors("the database"):
-        return await Database.open(url)
-
-
-@contextlib.contextmanager
-def _start_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (*TRANSIENT, errors.DatabaseUnavailable, asyncpg.PostgresError, ValueError) as error:
-        raise StartError(
-            f"{what} can't be used: {error or type(error).__name__}",
-            "check HOOKPOST_DATABASE_URL (postgresql://user:password@host:5432/database) and that PostgreSQL runs; "
-            "leave it empty for an embedded one",
-        ) from error

@@ -139,6 +139,10 @@ class Config:
     deny_networks: tuple[Network, ...] = _setting(
         _networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
     )
+    processes: int = _setting(_count(1, 64), 1, "server processes that share the port, to use more cores")
+    share_port: bool = _setting(
+        _boolean, False, "let other processes of this user listen on the same port; set by --processes for its own"
+    )
     sender: str = _setting(
         _one_of("auto", "curl", "aiohttp"),
         "auto",
@@ -195,18 +199,25 @@ class Config:
             raise ConfigError(faults)
         return config
 
+    def environment(self) -> dict[str, str]:
+        """All settings as variables from which `from_env` reads them again; secrets too."""
+        return {f"HOOKPOST_{setting.name.upper()}": _as_text(getattr(self, setting.name)) for setting in fields(self)}
+
     def table(self) -> list[tuple[str, str, str]]:
         """(variable, value in force, meaning) of every setting; secrets are hidden."""
-        rows = []
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            if setting.metadata["secret"]:
-                text = "(set)" if value else ""
-            elif isinstance(value, tuple):
-                text = ",".join(map(str, value))
-            elif isinstance(value, bool):
-                text = str(value).lower()
-            else:
-                text = str(value)
-            rows.append((f"HOOKPOST_{setting.name.upper()}", text, setting.metadata["doc"]))
-        return rows
+        return [
+            (
+                f"HOOKPOST_{setting.name.upper()}",
+                "(set)"
+                if setting.metadata["secret"] and getattr(self, setting.name)
+                else _as_text(getattr(self, setting.name)),
+                setting.metadata["doc"],
+            )
+            for setting in fields(self)
+        ]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

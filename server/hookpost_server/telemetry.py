@@ -5,6 +5,12 @@ event                   when                                        fields
 server.started          it answers calls                            grpc, database, sender, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
+supervisor.started      all processes of --processes answer         grpc, processes
+supervisor.stopped      all of them have ended
+process.ended           one of them ended by itself                 number, code
+process.restarted       it was started anew                         number
+process.not_restarted   it could not be; tried again each second    number, error
+process.killed          it took too long to end                     number
 delivery.attempted      an attempt was recorded                     delivery_id, event_id, type, webhook_id, attempt,
                                                                     outcome, status, latency_ms, state, retry_in, error
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted

@@ -19,9 +19,9 @@ from hookpost.v1 import (
     error_reason_pb2,
     event_service_pb2,
 )
-from hookpost_server import app
 from hookpost_server.domain import errors
 from hookpost_server.rpc.errors import CODES
+from hookpost_server.startup import StartError
 from tests.receiver import Receiver
 from tests.rpc.serving import Client, Server, config, connected, counts, refused, serving
 
@@ -209,7 +209,7 @@ async def test_an_unknown_method(client: Client) -> None:
 
 async def test_a_port_that_is_taken(server: Server, database_url: str) -> None:
     """The second server says so at once, and the first one goes on."""
-    with pytest.raises(app.StartError, match=str(server.address)) as caught:
+    with pytest.raises(StartError, match=str(server.address)) as caught:
         async with serving(config(database_url, grpc_address=server.address)):
             pass
     assert "HOOKPOST_GRPC_ADDRESS" in caught.value.hint
@@ -226,7 +226,7 @@ async def test_a_port_that_is_taken(server: Server, database_url: str) -> None:
     ],
 )
 async def test_a_database_that_is_not_there(url: str) -> None:
-    with pytest.raises(app.StartError, match="the database can't be used") as caught:
+    with pytest.raises(StartError, match="the database can't be used") as caught:
         async with serving(config(url)):
             pass
     assert "HOOKPOST_DATABASE_URL" in caught.value.hint

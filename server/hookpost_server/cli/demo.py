@@ -42,15 +42,15 @@ def demo(keep: bool, data_dir: Path | None) -> None:
       hookpost demo
       hookpost demo --keep
     """
-    from hookpost_server import app
     from hookpost_server.cli.running import run
+    from hookpost_server.startup import StartError
 
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         directory = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hookpost-demo-")))
         try:
             run(lambda stop: _play(stop, directory, keep=keep, started=started))
-        except app.StartError as error:
+        except StartError as error:
             raise Failure(str(error), hint=error.hint) from error
 
 

@@ -62,17 +62,19 @@ def for_development(config: Config) -> Config:
 
 def run_server(config: Config, ready: Callable[[Running], None]) -> None:
     """Serves until a signal comes. Raises Failure when it can't start."""
-    from hookpost_server import app, telemetry
+    from hookpost_server import app, supervisor, telemetry
     from hookpost_server.cli.running import run
+    from hookpost_server.startup import StartError
 
     telemetry.configure(config.log_level, config.log_format)
+    serve = app.serve if config.processes == 1 else supervisor.serve
 
     async def main(stop: asyncio.Event) -> None:
-        await app.serve(config, ready=ready, stop=stop)
+        await serve(config, ready=ready, stop=stop)
 
     try:
         run(main)
-    except app.StartError as error:
+    except StartError as error:
         raise Failure(str(error), hint=error.hint) from error
 
 
@@ -116,7 +118,12 @@ def next_commands(address: Address) -> str:
 @click.command()
 @data_dir_option
 @grpc_address_option
-def serve(data_dir: Path | None, grpc_address: str | None) -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="Server processes that share the port, to use more cores. Default: HOOKPOST_PROCESSES, else 1.",
+)
+def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None) -> None:
     """Run the server.
 
     Settings come from HOOKPOST_* (see hookpost config). Uses the PostgreSQL at HOOKPOST_DATABASE_URL; without one,
@@ -126,7 +133,7 @@ def serve(data_dir: Path | None, grpc_address: str | None) -> None:
     Example:
       HOOKPOST_DATABASE_URL=postgresql://hookpost@db/hookpost hookpost serve
     """
-    config = settings(data_dir=data_dir, grpc_address=grpc_address)
+    config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 
     def ready(running: Running) -> None:
         say(f"Hookpost {__version__} serves gRPC on {running.grpc_address}, database: {running.database}")
@@ -147,14 +154,19 @@ def migrate(check: bool, data_dir: Path | None) -> None:
       hookpost migrate
       hookpost migrate --check
     """
-    from hookpost_server import app, telemetry
+    from hookpost_server import startup, telemetry
     from hookpost_server.cli.running import run
 
     config = settings(data_dir=data_dir)
     telemetry.configure(config.log_level, config.log_format)
+
+    async def main(stop: asyncio.Event) -> list[str]:
+        async with startup.database_url(config) as (url, _):
+            return await startup.migrate(url, check=check)
+
     try:
-        names = run(lambda stop: app.migrate(config, check=check))
-    except app.StartError as error:
+        names = run(main)
+    except startup.StartError as error:
         raise Failure(str(error), hint=error.hint) from error
     for name in names:
         click.echo(name)

@@ -19,6 +19,7 @@ from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from ..domain.retry import parse_retry_after
 from .egress import Exchange, connector, exchange, phase_of, tls_context
+from .handshakes import Handshakes
 from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS
 
 _OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
@@ -29,15 +30,16 @@ class AiohttpSender:
 
     def __init__(self, policy: AddressPolicy, *, tls: ssl.SSLContext | None = None) -> None:
         tls = tls or tls_context()
-        self._kept = _session(connector(policy, tls, keep=True))
-        self._fresh = _session(connector(policy, tls, keep=False))
+        self._handshakes = Handshakes()
+        self._kept = self._session(connector(policy, tls, keep=True))
+        self._fresh = self._session(connector(policy, tls, keep=False))
 
     async def close(self) -> None:
         await self._kept.close()
         await self._fresh.close()
 
     async def send(self, request: Request) -> Outcome:
-        current = Exchange()
+        current = Exchange(tls=request.url.startswith("https:"))
         exchange.set(current)
         deadline = asyncio.get_running_loop().time() + request.timeout
         outcome = await self._exchange(self._kept, request, current, deadline)
@@ -55,7 +57,7 @@ class AiohttpSender:
         ended = False
         failure: Outcome | None = None
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) as current.bound:
                 response = await session.post(
                     yarl.URL(request.url, encoded=True),
                     data=request.body,
@@ -78,6 +80,7 @@ class AiohttpSender:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = _failed(error, current)
         finally:
+            self._end_handshake(current)
             if response is not None and not ended:
                 response.close()
         if response is None:
@@ -94,38 +97,52 @@ class AiohttpSender:
             retry_after=None if retry_after is None else parse_retry_after(retry_after, time.time()),
         )
 
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=_OWN_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+            trace_configs=[self._tracing()],
+            read_bufsize=BODY_CAP,
+        )
 
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        skip_auto_headers=_OWN_HEADERS,
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-        trace_configs=[_tracing()],
-        read_bufsize=BODY_CAP,
-    )
+    def _tracing(self) -> aiohttp.TraceConfig:
+        """Notes on the Exchange how far the request got, and takes a turn before a handshake."""
+        config = aiohttp.TraceConfig()
 
+        async def connecting(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+            current: Exchange = context.trace_request_ctx
+            if current.tls:
+                loop = asyncio.get_running_loop()
+                before = loop.time()
+                current.handshaking = await self._handshakes.begin()
+                if current.bound is not None and (when := current.bound.when()) is not None:
+                    current.bound.reschedule(when + loop.time() - before)  # the wait is not the receiver's
 
-def _tracing() -> aiohttp.TraceConfig:
-    """Notes on the Exchange how far the request got."""
-    config = aiohttp.TraceConfig()
+        async def connected(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+            context.trace_request_ctx.connected = True
+            self._end_handshake(context.trace_request_ctx)
 
-    async def reused(session: Any, context: SimpleNamespace, parameters: Any) -> None:
-        context.trace_request_ctx.reused = True
-        context.trace_request_ctx.connected = True
+        async def reused(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+            context.trace_request_ctx.reused = True
+            context.trace_request_ctx.connected = True
 
-    async def connected(session: Any, context: SimpleNamespace, parameters: Any) -> None:
-        context.trace_request_ctx.connected = True
+        async def sent(session: Any, context: SimpleNamespace, parameters: Any) -> None:
+            context.trace_request_ctx.sent = True
 
-    async def sent(session: Any, context: SimpleNamespace, parameters: Any) -> None:
-        context.trace_request_ctx.sent = True
+        config.on_connection_create_start.append(connecting)
+        config.on_connection_create_end.append(connected)
+        config.on_connection_reuseconn.append(reused)
+        config.on_request_headers_sent.append(sent)
+        return config
 
-    config.on_connection_reuseconn.append(reused)
-    config.on_connection_create_end.append(connected)
-    config.on_request_headers_sent.append(sent)
-    return config
+    def _end_handshake(self, current: Exchange) -> None:
+        if current.handshaking:
+            current.handshaking = False
+            self._handshakes.end()
 
 
 def _failed(error: Exception, current: Exchange) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import errno
 import socket
@@ -29,6 +30,9 @@ class Exchange:
     connected: bool = False
     sent: bool = False  # the request's headers went out
     refused: bool = False  # an address was refused
+    tls: bool = False
+    handshaking: bool = False  # holds a turn for its handshake
+    bound: asyncio.Timeout | None = None
 
 
 def phase_of(timeout: float, *, connected: bool, sent: bool) -> str:

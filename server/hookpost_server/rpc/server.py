@@ -32,7 +32,6 @@ from .webhook_service import WebhookService
 
 MAX_REQUEST = 34 * 1024 * 1024  # bytes: a batch of 32 MiB and its frame
 OPTIONS = [
-    ("grpc.so_reuseport", 0),  # else a forgotten old process would silently take half of the calls
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_time_ms", 60_000),
@@ -53,11 +52,16 @@ class RpcServer:
         event_types: EventTypeService,
         deliveries: DeliveryService,
         api_keys: ApiKeyService,
+        *,
+        share_port: bool = False,
     ) -> None:
+        """`share_port`: else a forgotten old process would silently take half of the calls."""
         self._edge = Edge()
         self._events = events
         self._server = grpc.aio.server(
-            interceptors=[self._edge], options=OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
+            interceptors=[self._edge],
+            options=[*OPTIONS, ("grpc.so_reuseport", int(share_port))],
+            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
         webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, self._server)
         event_service_pb2_grpc.add_EventServiceServicer_to_server(events, self._server)

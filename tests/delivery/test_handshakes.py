@@ -1,0 +1,84 @@
+"""Turns for TLS handshakes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+import trustme
+
+from hookpost_server.delivery import handshakes
+from hookpost_server.delivery.handshakes import Handshakes
+from hookpost_server.domain.delivery import Result
+
+from .asking import send
+from .conftest import MakeSender
+from .test_sender_tls import serving
+from .wire import receiving
+
+
+async def test_so_many_at_once() -> None:
+    turns = Handshakes(most=2, spacing=0.0)
+    assert await turns.begin()
+    assert await turns.begin()
+    third = asyncio.create_task(turns.begin())
+    await asyncio.sleep(0)
+    assert not third.done()
+    turns.end()
+    assert await third
+
+
+async def test_they_begin_apart() -> None:
+    turns = Handshakes(most=100, spacing=0.01)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.gather(*(turns.begin() for _ in range(10)))
+    assert loop.time() - began >= 0.085  # a lower bound only: the tenth must not begin sooner
+
+
+async def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshakes, "PATIENCE", 0.01)
+    turns = Handshakes(most=1, spacing=0.0)
+    assert await turns.begin()
+    assert not await turns.begin()
+
+
+async def test_a_cancelled_wait_takes_no_turn() -> None:
+    turns = Handshakes(most=1, spacing=10.0)
+    assert await turns.begin()
+    turns.end()
+    waiting = asyncio.create_task(turns.begin())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert not turns._slots.locked()
+
+
+async def test_every_sender_gives_its_turns_back(
+    make_sender: MakeSender, authority: trustme.CA, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Good and bad handshakes one after the other, more than there are turns; kept connections need none."""
+    began = 0
+    begin = Handshakes.begin
+
+    async def counted(self: Handshakes) -> bool:
+        nonlocal began
+        began += 1
+        return await begin(self)
+
+    monkeypatch.setattr(Handshakes, "begin", counted)
+    monkeypatch.setattr(handshakes, "PATIENCE", 1000.0)
+    sender = make_sender(tls=trusting)
+    sender._handshakes._slots = asyncio.Semaphore(1)  # type: ignore[attr-defined]
+    good, bad = serving(authority.issue_cert("127.0.0.1")), serving(authority.issue_cert("example.org"))
+    async with receiving(tls=good) as receiver, receiving(tls=bad) as stranger, receiving() as silent:
+        for _ in range(3):
+            assert (await send(sender, stranger.url)).result is Result.TLS_FAILED
+            mute = await send(sender, silent.url.replace("http://", "https://"), timeout=0.2)
+            assert mute.result is Result.TIMED_OUT
+        assert began == 6
+        for _ in range(5):
+            assert (await send(sender, receiver.url)).result is Result.SUCCEEDED
+        assert (began, receiver.connections) == (7, 1)
+    assert not sender._handshakes._slots.locked()  # type: ignore[attr-defined]
