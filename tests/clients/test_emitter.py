@@ -1,0 +1,104 @@
+"""The stream-backed emitter against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import grpc
+import pytest
+
+from hookpost.emitter import EmitError, Emitter
+from hookpost.v1.event_service_pb2 import EmitEventRequest, ListEventsRequest
+from tests.receiver import receiving
+from tests.rpc.serving import Client, config, connected, serving
+
+
+@pytest.fixture
+def unused_address() -> Iterator[str]:
+    """A port that is taken and that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+def request(n: int, client: Client, **fields: str) -> EmitEventRequest:
+    return EmitEventRequest(**{"type": "User.Created", "tenant_id": client.tenant, "json": f'{{"n": {n}}}', **fields})
+
+
+async def test_many_at_once(database_url: str) -> None:
+    async with (
+        receiving() as receiver,
+        serving(config(database_url)) as server,
+        grpc.aio.insecure_channel(str(server.address)) as channel,
+        Emitter(channel, window=50) as emitter,
+    ):
+        client = Client(channel)
+        await client.create(receiver.url, max_in_flight=64)
+        answers = await asyncio.gather(*(emitter.emit(request(n, client)) for n in range(500)))
+        assert len({answer.event_id for answer in answers}) == 500
+        assert {answer.delivery_count for answer in answers} == {1}
+        received = await receiver.received(500)
+        assert {each.event_id for each in received} == {answer.event_id for answer in answers}
+
+
+async def test_a_refused_event_spares_the_others(database_url: str) -> None:
+    async with (
+        serving(config(database_url)) as server,
+        grpc.aio.insecure_channel(str(server.address)) as channel,
+        Emitter(channel) as emitter,
+    ):
+        client = Client(channel)
+        good, unknown, broken = await asyncio.gather(
+            emitter.emit(request(1, client)),
+            emitter.emit(request(2, client, type="No.Such")),
+            emitter.emit(request(3, client, json="{")),
+            return_exceptions=True,
+        )
+        assert not isinstance(good, BaseException)
+        assert isinstance(unknown, EmitError)
+        assert (unknown.code, unknown.reason) == (grpc.StatusCode.NOT_FOUND, "EVENT_TYPE_UNKNOWN")
+        assert isinstance(broken, EmitError)
+        assert broken.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_restart_of_the_server_loses_and_doubles_nothing(database_url: str) -> None:
+    settings = config(database_url)
+    async with serving(settings) as server:
+        address = server.address
+        channel = grpc.aio.insecure_channel(str(address))
+        client = Client(channel)
+        emitter = await Emitter(channel, timeout=60).__aenter__()
+        first = await emitter.emit(request(0, client))
+        rest = [asyncio.create_task(emitter.emit(request(n, client))) for n in range(1, 300)]
+        await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+    late = asyncio.create_task(emitter.emit(request(300, client)))  # nobody is there
+    async with serving(replace(settings, grpc_address=address)):
+        answers = [first, *await asyncio.gather(*rest), await late]
+        await emitter.close()
+        assert len({answer.event_id for answer in answers}) == 301
+        async with connected(address) as listing:
+            page = ListEventsRequest(tenant_id=client.tenant, page_size=1000)
+            assert len((await listing.events.ListEvents(page)).events) == 301
+    await channel.close()
+
+
+async def test_nobody_there(unused_address: str) -> None:
+    async with grpc.aio.insecure_channel(unused_address) as channel, Emitter(channel, timeout=0.3) as emitter:
+        with pytest.raises(EmitError, match=r"no answer within 0\.3 s") as caught:
+            await emitter.emit(EmitEventRequest(type="User.Created", json="{}"))
+        assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_closing_tells_who_waits(unused_address: str) -> None:
+    async with grpc.aio.insecure_channel(unused_address) as channel:
+        emitter = await Emitter(channel).__aenter__()
+        waiting = asyncio.create_task(emitter.emit(EmitEventRequest(type="User.Created", json="{}")))
+        await asyncio.sleep(0)
+        await emitter.close()
+        with pytest.raises(EmitError, match="closed"):
+            await waiting
+        with pytest.raises(RuntimeError, match="not open"):
+            await emitter.emit(EmitEventRequest())
