@@ -248,12 +248,13 @@ async def test_rotate_with_overlap(webhooks: Webhooks) -> None:
     assert all(key.expire_time and key.expire_time < expiry for key in shorter.keys[1:])
 
 
-async def test_rotate_at_once_leaves_one_key(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
+async def test_rotate_at_once_leaves_one_key_in_force(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
     await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
     rotated, _ = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 0)
     assert [key.secret for key in rotated.keys] == ["third-third-third-third"]
-    assert await sql.fetchval("select count(*) from signing_keys where webhook_id = $1", made.id) == 1
+    assert await webhooks.get(TENANT, made.id) == rotated
+    assert await webhooks.get_many([made.id]) == {made.id: rotated}
 
 
 async def test_a_request_id_rotates_once(webhooks: Webhooks) -> None:

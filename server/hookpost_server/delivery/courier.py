@@ -85,6 +85,15 @@ class Courier:
         latency = time.monotonic() - began
         conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread(), claim.trigger)
         self._recorder.add(
-            Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency, webhook.version)
+            Record(
+                claim,
+                outcome,
+                conclusion,
+                webhook.settings.url,
+                start_time,
+                latency,
+                webhook.version,
+                self._composer.id,
+            )
         )
         return latency

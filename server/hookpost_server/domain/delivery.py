@@ -158,7 +158,8 @@ class Attempt:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     truncated: bool
-    webhook_version: int = 0  # whose settings the request showed
+    webhook_version: int = 0  # whose settings and keys the request was made with
+    composer_id: int = 0  # which server's way of making it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,4 +205,5 @@ class Record:
     url: str
     start_time: datetime
     latency: float  # seconds
-    webhook_version: int = 0  # whose settings the request showed
+    webhook_version: int = 0  # whose settings and keys the request was made with
+    composer_id: int = 0  # which server's way of making it

@@ -100,6 +100,15 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Any]:
+        """One connection that only reads; all its statements see the same moment."""
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    @contextlib.asynccontextmanager
     async def by_key(self) -> AsyncIterator[Any]:
         """A transaction whose statements reach their rows by key, whatever the statistics say; see BY_KEY."""
         async with self.transaction() as connection:

@@ -14,6 +14,7 @@ from ..domain.signing import SigningKey
 from ..domain.webhook import Settings, State, Webhook
 from . import signing_keys
 from .database import Database
+from .revisions import Revisions
 
 CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statement, and by one delete
 
@@ -88,11 +89,6 @@ class Webhooks:
     """
     # Holds a type that is being subscribed to against its deletion.
     HOLD_TYPES = "select name from event_types where name = any($1::text[]) order by name for key share"
-    # What requests made from this version on show.
-    REVISE = """
-        insert into webhook_revisions (tenant_id, webhook_id, version, headers, payload_format)
-        select tenant_id, id, version, headers, payload_format from webhooks where id = $1 and tenant_id = $2
-    """
 
     async def create(
         self, tenant_id: str, settings: Settings, secret: str, *, request_id: str = "", digest: bytes = b""
@@ -109,10 +105,10 @@ class Webhooks:
                 if first is None or first["request_digest"] != digest:
                     raise errors.RequestIdReused(request_id)
                 return await self._read(connection, tenant_id, first["id"])
-            await connection.execute(self.REVISE, webhook_id, tenant_id)
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
+            await Revisions.note(connection, tenant_id, webhook_id)
             return await self._read(connection, tenant_id, webhook_id)
 
     GET = f"select {_COLUMNS} from webhooks where id = $1 and tenant_id = $2"  # noqa: S608
@@ -131,32 +127,11 @@ class Webhooks:
     TARGETS = f"select {_COLUMNS} from webhooks where id = any($1::uuid[])"  # noqa: S608
 
     async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook]:
-        """For the delivery engine: with keys, of all tenants; deleted ones are missing."""
-        async with self._database.connection() as connection:
+        """For the delivery engine: of all tenants, with the keys of their version; deleted ones are missing."""
+        async with self._database.snapshot() as connection:
             rows = await connection.fetch(self.TARGETS, webhook_ids)
-            keys = await signing_keys.in_force(connection, webhook_ids)
+            keys = await signing_keys.of_version(connection, webhook_ids)
         return {row["id"]: _from_row(row, keys.get(row["id"], ())) for row in rows}
-
-    REVISIONS = """
-        select version, headers, payload_format from webhook_revisions
-        where webhook_id = $1 and tenant_id = $2 order by version desc
-    """
-
-    async def revisions(self, tenant_id: str, webhook_id: UUID) -> list[tuple[int, Settings]]:
-        """Newest first: from which version on requests showed which headers and format. Also of a deleted webhook."""
-        async with self._database.connection() as connection:
-            return [
-                (
-                    row["version"],
-                    Settings(headers=json.loads(row["headers"]), payload_format=envelope.Format(row["payload_format"])),
-                )
-                for row in await connection.fetch(self.REVISIONS, webhook_id, tenant_id)
-            ]
-
-    async def known_keys(self, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
-        """Newest first, those that have expired but are still stored included."""
-        async with self._database.connection() as connection:
-            return await signing_keys.stored(connection, tenant_id, webhook_id)
 
     VERSIONS = "select id, version from webhooks where id = any($1::uuid[])"
 
@@ -220,7 +195,7 @@ class Webhooks:
             before = await self._locked(connection, tenant_id, webhook_id, etag)
             settings = change(before.settings)
             await connection.execute(self.UPDATE, webhook_id, tenant_id, *_values(settings))
-            await connection.execute(self.REVISE, webhook_id, tenant_id)
+            await Revisions.note(connection, tenant_id, webhook_id)
             if settings.event_types != before.settings.event_types:
                 await connection.fetch(self.HOLD_TYPES, list(settings.event_types))
                 await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
@@ -318,4 +293,5 @@ class Webhooks:
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
+            await Revisions.note(connection, tenant_id, webhook_id)
             return await self._read(connection, tenant_id, webhook_id), secret
