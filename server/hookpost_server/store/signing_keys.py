@@ -30,7 +30,8 @@ IN_FORCE = """
 
 async def in_force(connection: asyncpg.Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, list[SigningKey]]:
     """The keys that sign now, newest first, by webhook."""
-    return _by_webhook(await connection.fetch(IN_FORCE, webhook_ids))
+    keys = _by_webhook(await connection.fetch(IN_FORCE, webhook_ids))
+    return {webhook_id: [from_row(row) for row in rows] for webhook_id, rows in keys.items()}
 
 
 # For the engine, which may hold a webhook for a while: what may sign from this version on. When a key expires is judged
@@ -43,8 +44,10 @@ OF_VERSION = """
 """
 
 
-async def of_version(connection: asyncpg.Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, list[SigningKey]]:
-    """The keys that sign, or did when the webhook last changed, newest first, by webhook."""
+async def of_version(
+    connection: asyncpg.Connection, webhook_ids: Sequence[UUID]
+) -> dict[UUID, list[Mapping[str, Any]]]:
+    """The keys that sign, or did when the webhook last changed, newest first, by webhook; for `from_row`."""
     return _by_webhook(await connection.fetch(OF_VERSION, webhook_ids))
 
 
@@ -56,7 +59,7 @@ STORED = """
 
 async def stored(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
     """Newest first; those that have expired are among them, until `forget` removes them."""
-    return [_from_row(row) for row in await connection.fetch(STORED, webhook_id, tenant_id)]
+    return [from_row(row) for row in await connection.fetch(STORED, webhook_id, tenant_id)]
 
 
 MADE_BY = "select secret from signing_keys where webhook_id = $1 and tenant_id = $2 and request_id = $3"
@@ -100,14 +103,14 @@ async def delete(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUI
     await connection.execute(DELETE, webhook_id, tenant_id)
 
 
-def _by_webhook(rows: Sequence[Mapping[str, Any]]) -> dict[UUID, list[SigningKey]]:
-    keys: dict[UUID, list[SigningKey]] = {}
+def _by_webhook(rows: Sequence[Mapping[str, Any]]) -> dict[UUID, list[Mapping[str, Any]]]:
+    keys: dict[UUID, list[Mapping[str, Any]]] = {}
     for row in rows:
-        keys.setdefault(row["webhook_id"], []).append(_from_row(row))
+        keys.setdefault(row["webhook_id"], []).append(row)
     return keys
 
 
-def _from_row(row: Mapping[str, Any]) -> SigningKey:
+def from_row(row: Mapping[str, Any]) -> SigningKey:
     return SigningKey(
         id=row["id"], secret=row["secret"].decode(), create_time=row["create_time"], expire_time=row["expire_time"]
     )

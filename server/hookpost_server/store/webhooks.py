@@ -71,6 +71,13 @@ def _from_row(row: Mapping[str, Any], keys: Sequence[SigningKey] = ()) -> Webhoo
     )
 
 
+def _readable(row: Mapping[str, Any], key_rows: Sequence[Mapping[str, Any]]) -> Webhook | errors.WebhookUnreadable:
+    try:
+        return _from_row(row, [signing_keys.from_row(key) for key in key_rows])
+    except Exception as error:  # whatever it is: one row must not take the others along
+        return errors.WebhookUnreadable(ids.text(ids.WEBHOOK, row["id"]), type(error).__name__)
+
+
 class Webhooks:
     """Verbs on webhooks."""
 
@@ -126,12 +133,12 @@ class Webhooks:
 
     TARGETS = f"select {_COLUMNS} from webhooks where id = any($1::uuid[])"  # noqa: S608
 
-    async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook]:
+    async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook | errors.WebhookUnreadable]:
         """For the delivery engine: of all tenants, with the keys of their version; deleted ones are missing."""
         async with self._database.snapshot() as connection:
             rows = await connection.fetch(self.TARGETS, webhook_ids)
             keys = await signing_keys.of_version(connection, webhook_ids)
-        return {row["id"]: _from_row(row, keys.get(row["id"], ())) for row in rows}
+        return {row["id"]: _readable(row, keys.get(row["id"], ())) for row in rows}
 
     VERSIONS = "select id, version from webhooks where id = any($1::uuid[])"
 
