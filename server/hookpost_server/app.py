@@ -101,7 +101,7 @@ class _Server:
     def __init__(self, config: Config, database: Database, composer: Composer) -> None:
         self._config = config
         self._database = database
-        webhooks = Webhooks(database)
+        webhooks = Webhooks(database, open_types=config.event_types == "open")
         event_types = self._event_types = EventTypes(database)
         events = Events(database, lease=config.lease)
         deliveries = Deliveries(database, lease=config.lease)

@@ -11,7 +11,7 @@ import asyncpg
 
 from ..domain import envelope, errors, ids, retry
 from ..domain.signing import SigningKey
-from ..domain.webhook import Settings, State, Webhook
+from ..domain.webhook import Settings, State, Webhook, unknown_type
 from . import signing_keys
 from .database import Database
 from .revisions import Revisions
@@ -81,8 +81,10 @@ def _readable(row: Mapping[str, Any], key_rows: Sequence[Mapping[str, Any]]) -> 
 class Webhooks:
     """Verbs on webhooks."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, open_types: bool = False) -> None:
+        """`open_types` lets webhooks subscribe to types that are not in the catalogue."""
         self._database = database
+        self._open_types = open_types
 
     CREATE = f"""
         insert into webhooks (id, tenant_id, {_SETTINGS}, state, request_id, request_digest)
@@ -100,10 +102,13 @@ class Webhooks:
     async def create(
         self, tenant_id: str, settings: Settings, secret: str, *, request_id: str = "", digest: bytes = b""
     ) -> Webhook:
-        """An active webhook with its key. A known request id answers the first webhook. Raises RequestIdReused."""
+        """An active webhook with its key. A known request id answers the first webhook.
+
+        Raises RequestIdReused, and InvalidFields for an event type that was deleted since it was looked up.
+        """
         webhook_id = ids.new(self._database.now())
         async with self._database.transaction() as connection:
-            await connection.fetch(self.HOLD_TYPES, list(settings.event_types))
+            await self._hold_types(connection, settings)
             made = await connection.fetchval(
                 self.CREATE, webhook_id, tenant_id, *_values(settings), request_id or None, digest or None
             )
@@ -117,6 +122,16 @@ class Webhooks:
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
             await Revisions.note(connection, tenant_id, webhook_id)
             return await self._read(connection, tenant_id, webhook_id)
+
+    async def _hold_types(self, connection: asyncpg.Connection, settings: Settings) -> None:
+        held = {row["name"] for row in await connection.fetch(self.HOLD_TYPES, list(settings.event_types))}
+        gone = [
+            unknown_type(index, name)
+            for index, name in enumerate(settings.event_types)
+            if not self._open_types and not name.endswith("*") and name not in held
+        ]
+        if gone:
+            raise errors.InvalidFields(errors.Violation(f"webhook.{field}", fault) for field, fault in gone)
 
     GET = f"select {_COLUMNS} from webhooks where id = $1 and tenant_id = $2"  # noqa: S608
 
@@ -197,14 +212,17 @@ class Webhooks:
     async def update(
         self, tenant_id: str, webhook_id: UUID, change: Callable[[Settings], Settings], etag: str = ""
     ) -> Webhook:
-        """Applies `change` to the settings as they are now. Raises NotFound, EtagMismatch, and what `change` raises."""
+        """Applies `change` to the settings as they are now.
+
+        Raises NotFound, EtagMismatch, what `change` raises, and InvalidFields as `create` does.
+        """
         async with self._database.transaction() as connection:
             before = await self._locked(connection, tenant_id, webhook_id, etag)
             settings = change(before.settings)
             await connection.execute(self.UPDATE, webhook_id, tenant_id, *_values(settings))
             await Revisions.note(connection, tenant_id, webhook_id)
             if settings.event_types != before.settings.event_types:
-                await connection.fetch(self.HOLD_TYPES, list(settings.event_types))
+                await self._hold_types(connection, settings)
                 await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
                 await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             return await self._read(connection, tenant_id, webhook_id)
