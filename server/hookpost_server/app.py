@@ -34,6 +34,7 @@ from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
 from .startup import StartError
 from .store.changes import ChangeFeed
+from .store.composers import Composers
 from .store.database import Database
 from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
@@ -42,6 +43,7 @@ from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
 from .store.replays import Replays
+from .store.revisions import Revisions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
@@ -66,7 +68,9 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
         await startup.migrate(url)
         database = await startup.open_database(url)
         try:
-            await _Server(config, database).run(shown, ready, stop)
+            with startup.database_errors():
+                composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
+            await _Server(config, database, composer).run(shown, ready, stop)
         finally:
             await database.close()
     log.info("server.stopped")
@@ -75,22 +79,22 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
 class _Server:
     """All parts of one process, built and wired."""
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, composer: Composer) -> None:
         self._config = config
         self._database = database
-        webhooks = Webhooks(database)
+        webhooks = Webhooks(database, open_types=config.event_types == "open")
         event_types = self._event_types = EventTypes(database)
         events = Events(database, lease=config.lease)
         deliveries = Deliveries(database, lease=config.lease)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
-        self._upkeep = Upkeep(database, Partitions(database))
+        revisions = Revisions(database)
+        self._upkeep = Upkeep(database, Partitions(database), revisions)
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
         self._sender = _sender(config.sender, policy)
         self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
         self._first_attempts = FirstAttempts(deliveries)
-        composer = Composer(f"Hookpost/{__version__}", config.signature_header)
         courier = Courier(
             deliveries=deliveries,
             directory=self._directory,
@@ -135,7 +139,7 @@ class _Server:
                 deliveries,
                 webhooks,
                 Replays(database),
-                SentRequests(events, webhooks, composer),
+                SentRequests(events, revisions, Composers(database), composer),
                 self._watches,
                 now=database.now,
                 wake=self._dispatcher.wake,

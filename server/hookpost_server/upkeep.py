@@ -1,4 +1,4 @@
-"""The chores of every node: partitions ahead of time, statistics of fresh ones, the clock."""
+"""The chores of every node: partitions ahead of time, statistics of fresh ones, the clock, keys out of use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import structlog
 from .domain import errors
 from .store.database import Database
 from .store.partitions import Partitions
+from .store.revisions import Revisions
 
-INTERVAL = 30.0  # seconds between statistics and clock; partitions are looked at each tenth time
+INTERVAL = 30.0  # seconds between statistics and clock; partitions and keys are looked at each tenth time
 CLOCK_TOLERANCE = 1.0  # seconds
 
 log = structlog.get_logger()
@@ -21,9 +22,10 @@ log = structlog.get_logger()
 class Upkeep:
     """Does the chores until cancelled; a failed one is tried again the next time."""
 
-    def __init__(self, database: Database, partitions: Partitions) -> None:
+    def __init__(self, database: Database, partitions: Partitions, revisions: Revisions) -> None:
         self._database = database
         self._partitions = partitions
+        self._revisions = revisions
 
     async def once(self) -> None:
         """What must be done before the first event is accepted."""
@@ -40,6 +42,7 @@ class Upkeep:
             await self._chore("statistics", self._partitions.analyze_fresh)
             if turn % 10 == 0:
                 await self._chore("partitions", self._partitions.make)
+                await self._chore("keys", self._revisions.forget_keys)
 
     async def _check_clock(self) -> None:
         if abs(offset := await self._database.set_clock()) > CLOCK_TOLERANCE:

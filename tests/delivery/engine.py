@@ -73,6 +73,7 @@ class Engine:
         self.group = GroupCommit(
             self.events, max_queued=10_000, room=self.dispatcher.room, committed=self.dispatcher.accept
         )
+        self.max_waiting = max_waiting
         self.grace = making.PATIENCE
         self.tasks: dict[str, asyncio.Task[None]] = {}
 

@@ -38,7 +38,7 @@ class Counting(Webhooks):
         self.loads: list[int] = []
         self.checks: list[int] = []
 
-    async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook]:
+    async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook | errors.WebhookUnreadable]:
         self.loads.append(len(webhook_ids))
         return await super().get_many(webhook_ids)
 

@@ -331,6 +331,80 @@ async def test_a_webhook_stopped_in_the_meantime(database: Database) -> None:
         assert len(receiver.requests) == 5
 
 
+@pytest.mark.parametrize("held_by", ["rate limit", "slow receiver"])
+async def test_all_that_waits_for_a_disabled_webhook_goes_back_at_once(
+    database: Database, sql: asyncpg.Connection, held_by: str
+) -> None:
+    """Not at the rate at which it would have been attempted; and Enable finds it in the queue."""
+    gate = Gate()
+    limits = {"rate_limit": 0.5} if held_by == "rate limit" else {"max_in_flight": 1}
+    count = 300 if held_by == "rate limit" else 1200
+    if held_by == "rate limit":
+        gate.open()
+    async with receiving(gate) as receiver, Engine(database, lease=7200.0).running() as engine:
+        webhook = await engine.webhook(receiver.url, **limits)
+        events = await engine.emit(count)
+        await receiver.got(1)
+        leased = "select count(*) from deliveries where state = 1 and due_at > now()"
+        assert await sql.fetchval(leased) > count - 10
+        await engine.webhooks.disable(TENANT, webhook.id, "holidays")
+
+        async def given_back() -> bool:
+            return bool(await sql.fetchval(leased) == engine.dispatcher.in_flight)
+
+        await making.until(given_back)
+        assert engine.dispatcher.room().deliveries == engine.max_waiting
+        started = len(receiver.requests)
+        assert started < 10
+        gate.open()
+        await engine.ended(events[0], webhook)
+        assert len(receiver.requests) == started
+        await engine.webhooks.update(TENANT, webhook.id, lambda s: dataclasses.replace(s, rate_limit=0.0))
+        await engine.webhooks.enable(TENANT, webhook.id)
+        for event in events[::100]:
+            assert (await engine.ended(event, webhook)).attempt_count == 1
+
+
+async def test_all_that_waits_for_a_deleted_webhook_leaves_memory_at_once(
+    database: Database, sql: asyncpg.Connection
+) -> None:
+    async with receiving() as receiver, Engine(database, lease=7200.0).running() as engine:
+        await engine.webhook(receiver.url, rate_limit=0.1)
+        await engine.emit(100)
+        await receiver.got(1)
+        # As by a node whose delete was cut short: the webhook is gone, its deliveries are not.
+        await sql.execute("delete from webhooks")
+
+        async def cancelled() -> bool:
+            return bool(await sql.fetchval("select count(*) from deliveries where state = 4") == 99)
+
+        await making.until(cancelled)
+        assert engine.dispatcher.room().deliveries == engine.max_waiting
+        assert len(receiver.requests) == 1
+
+
+async def test_a_webhook_that_can_not_be_read_harms_no_other(database: Database, sql: asyncpg.Connection) -> None:
+    """Its claims wait for the end of their lease, and are attempted once it can be read again."""
+    async with receiving() as receiver, Engine(database).running() as engine:
+        bad = await engine.webhook(receiver.url + "/bad", max_in_flight=1)
+        good = await engine.webhook(receiver.url + "/good")
+        mute = await engine.webhook(receiver.url + "/mute")
+        await sql.execute("update webhooks set headers = 'not json', version = version + 1 where id = $1", bad.id)
+        await sql.execute("update signing_keys set secret = '\\xff' where webhook_id = $1", mute.id)
+        events = await engine.emit(5)
+        for event in events:
+            assert (await engine.ended(event, good)).state is State.SUCCEEDED
+        await making.until(lambda: engine.dispatcher.room().deliveries == engine.max_waiting)
+        await making.until(lambda: engine.dispatcher.in_flight == 0)
+        assert {request.line for request in receiver.requests} == {"POST /hook/good HTTP/1.1"}
+        later = "select count(*) from deliveries where state = 1 and attempt_count = 0 and due_at > now()"
+        assert await sql.fetchval(later) == 10
+        await sql.execute("update webhooks set headers = '{}', version = version + 1 where id = $1", bad.id)
+        await sql.execute("update deliveries set due_at = now() where state = 1")  # the leases are over
+        for event in events:
+            assert (await engine.ended(event, bad)).state is State.SUCCEEDED
+
+
 async def test_no_retry_of_a_webhook_that_was_disabled_while_its_post_was_under_way(database: Database) -> None:
     gate = Gate()
 

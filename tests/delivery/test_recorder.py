@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
@@ -75,13 +76,53 @@ async def test_stop_writes_all_that_is_left(
     assert len(writer.written) == 30
 
 
-async def test_an_outcome_that_can_not_be_stored_harms_no_other(
-    writer: Writer, claims: list[Claim], sql: asyncpg.Connection
+@pytest.mark.parametrize(
+    ("outcome", "latency"),
+    [
+        ({"error": "nul \0"}, 0.1),
+        ({"error": "half of a pair \ud800"}, 0.1),
+        ({"status": 2**15}, 0.1),
+        ({"status": 500}, 2.0**31 / 1_000_000),  # the machine slept meanwhile
+    ],
+    ids=["NUL", "surrogate", "status", "latency"],
+)
+async def test_an_outcome_that_can_not_be_stored_ends_its_delivery_and_harms_no_other(
+    writer: Writer,
+    claims: list[Claim],
+    sql: asyncpg.Connection,
+    deliveries: Deliveries,
+    outcome: dict[str, Any],
+    latency: float,
 ) -> None:
     for claim in claims[:10]:
         writer.recorder.add(record(claim))
-    writer.recorder.add(record(claims[10], Outcome(result=Result.BAD_STATUS, status=400, error="nul \0")))
+    bad = Outcome(result=Result.BAD_STATUS, headers=(("x-a", "b"),), body=b"secret", **outcome)
+    writer.recorder.add(record(claims[10], bad, retries(0.0), latency=latency))
     for claim in claims[11:]:
+        writer.recorder.add(record(claim))
+    await making.until(lambda: len(writer.written) == 30)
+    assert await states(sql) == {"SUCCEEDED": 29, "FAILED": 1}
+    ended = await deliveries.get(TENANT, claims[10].id)
+    (attempt,) = ended.attempts
+    assert (ended.last_result, attempt.result, attempt.status) == (Result.INTERNAL, Result.INTERNAL, None)
+    assert (attempt.error, attempt.headers, attempt.body) == ("the outcome could not be stored", (), b"")
+
+
+async def test_what_ends_a_delivery_all_the_same_suspends(
+    writer: Writer, claims: list[Claim], webhooks: Webhooks
+) -> None:
+    gone = Outcome(result=Result.BAD_STATUS, status=410, error="\0")
+    writer.recorder.add(record(claims[0], gone))
+    await making.until(lambda: writer.written)
+    assert (await webhooks.get(TENANT, claims[0].webhook_id)).state is WebhookState.SUSPENDED
+
+
+async def test_an_outcome_that_no_form_of_can_be_stored_is_left(
+    writer: Writer, claims: list[Claim], sql: asyncpg.Connection
+) -> None:
+    """The recorder goes on; the delivery is attempted again after its lease."""
+    await sql.execute("update deliveries set attempt_count = 32767 where id = $1", claims[0].id)
+    for claim in claims:
         writer.recorder.add(record(claim))
     await making.until(lambda: len(writer.written) == 29)
     assert await states(sql) == {"SUCCEEDED": 29, "PENDING": 1}

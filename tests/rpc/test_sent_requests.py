@@ -1,11 +1,14 @@
 """GetDelivery with include_requests: the request as the receiver got it, made again from what is stored."""
 
+import asyncpg
 import pytest
 from google.protobuf import duration_pb2
 
 from hookpost.v1 import delivery_pb2, delivery_service_pb2, webhook_pb2, webhook_service_pb2
+from hookpost_server import __version__, app
+from hookpost_server.delivery import directory
 from tests.receiver import Received, Receiver
-from tests.rpc.serving import Client, refused
+from tests.rpc.serving import Client, config, connected, refused, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -120,17 +123,83 @@ async def test_secrets_are_masked(client: Client, receiver: Receiver) -> None:
 
 
 async def test_a_retired_key(client: Client, receiver: Receiver) -> None:
-    """All but the signatures, which nobody can make again; and never one of a key that did not sign."""
+    """Signs nothing any more, but what it signed is shown; and never a signature of a key that did not sign."""
     webhook = await client.create(receiver.url)
-    before = await delivered(client)
+    first = await delivered(client)
+    await rotate(client, webhook.id, overlap=3600)
+    both = await delivered(client)
     await rotate(client, webhook.id)
-    after = await delivered(client)
-    old, new = await receiver.received(2)
-    (shown,) = await sent(client, before)
-    expected = {name: "(retired key)" if name in SIGNATURES else value for name, value in as_received(old).items()}
-    assert headers(shown) == expected
-    (shown,) = await sent(client, after)
-    assert headers(shown) == as_received(new)
+    last = await delivered(client)
+    await rotate(client, webhook.id)
+    for entry, got, keys in zip((first, both, last), await receiver.received(3), (1, 2, 1), strict=True):
+        (shown,) = await sent(client, entry)
+        assert headers(shown) == as_received(got)
+        assert headers(shown)["webhook-signature"].count("v1,") == keys
+
+
+async def test_made_from_what_a_node_remembered(
+    receiver: Receiver, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node may go by a webhook that has just changed: then the old key, URL and headers are shown."""
+    monkeypatch.setattr(directory, "REFRESH_INTERVAL", 60.0)
+    monkeypatch.setattr(directory, "STALE_AFTER", 60.0)
+    async with serving(config(database_url)) as server, connected(server.address) as client:
+        webhook = await client.create(f"{receiver.url}/old", headers={"X-Team": "old"}, max_in_flight=1)
+        receiver.hold()
+        events = [(await client.emit()).event_id for _ in range(2)]
+        await receiver.received(1)
+        await client.update(webhook.id, "url", "headers", url=f"{receiver.url}/new", headers={"X-Team": "new"})
+        await rotate(client, webhook.id)
+        receiver.release()
+        entries = [(await client.ended(event))[0].id for event in events]
+        entries.append(await delivered(client))
+        requests = await receiver.received(3)
+        assert [(got.path, got.headers["x-team"]) for got in requests] == [("/old", "old")] * 2 + [("/new", "new")]
+        for entry, got in zip(entries, requests, strict=True):
+            (shown,) = await sent(client, entry)
+            assert headers(shown) == as_received(got)
+            assert shown.url.endswith(got.path)
+
+
+async def test_made_by_another_server(receiver: Receiver, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another version, and another name of the signature's header, which is a custom header by now."""
+    async with serving(config(database_url)) as server, connected(server.address) as client:
+        webhook = await client.create(receiver.url, headers={"Acme-Signature": "own"})
+        tenant, entry = client.tenant, await delivered(client)
+        await client.update(webhook.id, "headers", headers={"X-Team": "crm"})
+    monkeypatch.setattr(app, "__version__", "99.9")
+    settings = config(database_url, signature_header="acme-signature")
+    async with serving(settings) as server, connected(server.address) as client:
+        client.tenant = tenant
+        await client.redeliver(entry)
+        await client.ended((await client.delivery(entry)).event_id)
+        requests = await sent(client, entry)
+    received = await receiver.received(2)
+    assert [got.headers["user-agent"] for got in received] == [f"Hookpost/{__version__}", "Hookpost/99.9"]
+    assert ["hookpost-signature-sha-256" in got.headers for got in received] == [True, False]
+    for shown, got in zip(requests, received, strict=True):
+        assert headers(shown) | {"acme-signature": ""} == as_received(got) | {"acme-signature": ""}
+    assert [headers(shown)["acme-signature"] for shown in requests] == ["***", received[1].headers["acme-signature"]]
+
+
+async def test_one_that_could_not_be_made(client: Client, receiver: Receiver, module_database_url: str) -> None:
+    """There is nothing to show, and the rest of the entry is told all the same."""
+    webhook = await client.create(receiver.url, retry_policy=AT_ONCE)
+    connection = await asyncpg.connect(module_database_url)
+    for table in ("webhooks", "webhook_revisions"):
+        await connection.execute(
+            f"update {table} set headers = $2 where tenant_id = $1", client.tenant, b'{"Host": "a"}'
+        )
+    await connection.close()
+    entry = await client.delivery(await delivered(client))
+    assert {attempt.outcome for attempt in entry.attempts} == {delivery_pb2.ATTEMPT_OUTCOME_INTERNAL}
+    request = delivery_service_pb2.GetDeliveryRequest(
+        delivery_id=entry.id, tenant_id=client.tenant, include_requests=True
+    )
+    found = (await client.deliveries.GetDelivery(request)).delivery
+    assert [attempt.HasField("request") for attempt in found.attempts] == [False] * 3
+    assert found.attempts == entry.attempts
+    assert webhook.id == found.webhook_id
 
 
 async def test_of_a_deleted_webhook(client: Client, receiver: Receiver) -> None:

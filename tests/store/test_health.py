@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -127,6 +129,132 @@ async def test_the_oldest_pending_one(
     assert (await health_of(health, webhook)).oldest_pending_time == ids.time_of(emitted[0].id)
 
 
+async def test_a_redelivery_that_fails_again_counts_once(
+    health: HealthFigures, replays: Replays, webhooks: Webhooks, events: Events, deliveries: Deliveries
+) -> None:
+    """And one that failed before the last success counts when it fails after it."""
+    webhook = await making.webhook(webhooks)
+
+    async def end(status: int) -> UUID:
+        await making.queue(events, making.event())
+        return await attempt(status)
+
+    async def attempt(status: int) -> UUID:
+        claim = await making.claim_one(deliveries)
+        await deliveries.record([record(claim, status)])
+        return claim.id
+
+    async def again(delivery: UUID, status: int) -> int:
+        await replays.redeliver(TENANT, delivery)
+        await attempt(status)
+        return await streak()
+
+    async def streak() -> int:
+        return (await health_of(health, webhook)).consecutive_failures
+
+    old, last = await end(404), await end(404)
+    assert await again(last, 404) == await again(old, 500) == 2
+    await replays.redeliver(TENANT, last)
+    assert await streak() == 1  # it has not failed for good
+    await attempt(404)
+    assert await streak() == 2
+    await end(200)
+    assert await again(old, 404) == 1
+    assert await again(old, 404) == 1
+    assert await again(last, 404) == 2
+    assert await again(last, 200) == 0
+    assert await again(last, 404) == 1  # one that had succeeded
+
+
+async def test_a_replays_streak(
+    health: HealthFigures, replays: Replays, webhooks: Webhooks, events: Events, deliveries: Deliveries
+) -> None:
+    """What is replayed leaves the streak, and what a stop takes back returns, unless there was a success since."""
+    webhook, other = await making.webhook(webhooks), await making.webhook(webhooks, event_types=("User.*",))
+    failed = Filter(ids.first_of(0), UUID(int=2**128 - 1), webhook_id=webhook.id, states=[State.FAILED])
+
+    async def end(*statuses: int) -> None:
+        await making.queue(events, *(making.event("Role.Created") for _ in statuses))
+        for claim, status in zip(await making.claim_all(deliveries), statuses, strict=True):
+            await deliveries.record([record(claim, status)])
+
+    async def streak(one: Webhook = webhook) -> int:
+        return (await health_of(health, one)).consecutive_failures
+
+    await making.queue(events, making.event())
+    await deliveries.record([record(claim, 404) for claim in await making.claim_all(deliveries)])
+    await end(404, 404)
+    assert (await streak(), await streak(other)) == (3, 1)
+    replay_id, _ = await replays.replay(TENANT, failed, None, interval=3600.0)
+    assert (await streak(), await streak(other)) == (0, 1)
+    (first,) = await making.claim_all(deliveries)
+    await deliveries.record([record(first, 404)])
+    assert await streak() == 1
+    assert await replays.stop(TENANT, replay_id) == 2
+    assert await streak() == 3
+    replay_id, _ = await replays.replay(TENANT, failed, None, interval=3600.0)
+    (first,) = await making.claim_all(deliveries)
+    await deliveries.record([record(first, 200)])
+    assert await replays.stop(TENANT, replay_id) == 2
+    assert (await streak(), await streak(other)) == (0, 1)
+
+
+async def test_a_success_recorded_while_one_is_put_back(
+    health: HealthFigures,
+    replays: Replays,
+    webhooks: Webhooks,
+    events: Events,
+    deliveries: Deliveries,
+    sql: asyncpg.Connection,
+    other_sql: asyncpg.Connection,
+) -> None:
+    """The streak has begun anew by then, so nothing is taken from it."""
+    webhook = await making.webhook(webhooks)
+    await making.queue(events, making.event(), making.event())
+    old, _ = claims = await making.claim_all(deliveries)
+    await deliveries.record([record(claim, 404) for claim in claims])
+    async with sql.transaction():
+        # As the recorder does: a success, and a failure after it.
+        await sql.execute("update webhook_streaks set failures = 1, last_success_time = clock_timestamp()")
+        putting_back = asyncio.create_task(replays.redeliver(TENANT, old.id))
+        await making.blocked(other_sql, 1)
+    await putting_back
+    assert (await health_of(health, webhook)).consecutive_failures == 1
+
+
+MANY = """
+    with made as (select n, lpad(to_hex($1::bigint + n), 12, '0') as time from generate_series(1, $4::int) n)
+    insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, state, finish_time)
+    select $2, (left(time, 8) || '-' || right(time, 4) || '-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+        gen_random_uuid(), $3, 'User.Created', now() + random() * interval '1 h', $5::int,
+        case when $5::int <> 1 then now() end
+    from made
+"""
+
+
+async def test_the_oldest_of_many_pending_ones_is_found_by_index(
+    health: HealthFigures, webhooks: Webhooks, database: Database, sql: asyncpg.Connection
+) -> None:
+    """Whatever waits and whatever has ended before it: a few pages are read, with statistics and without."""
+    webhook, busy = await making.webhook(webhooks), await making.webhook(webhooks)
+    ended, pending = (int(database.now() * 1000) - ago for ago in (80_000_000, 40_000_000))
+    await sql.execute(MANY, ended, TENANT, busy.id, 20_000, int(State.SUCCEEDED))
+    await sql.execute(MANY, ended + 20_000, TENANT, webhook.id, 5_000, int(State.SUCCEEDED))
+    await sql.execute(MANY, pending, TENANT, webhook.id, 20_000, int(State.PENDING))
+    for analyzed in (False, True):
+        if analyzed:
+            await sql.execute("analyze deliveries")
+        async with database.by_key() as connection:
+            (row,) = await connection.fetch(
+                f"explain (analyze, buffers, format json) {HealthFigures.OLDEST_PENDING}", TENANT, [webhook.id, busy.id]
+            )
+        (plan,) = json.loads(row[0])
+        assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 100
+        found = await health.of(TENANT, [webhook.id, busy.id])
+        assert found[webhook.id].oldest_pending_time == datetime.fromtimestamp((pending + 1) / 1000, UTC)
+        assert found[busy.id].oldest_pending_time is None
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_equal_to_the_log(
     seed: int,
@@ -154,7 +282,8 @@ async def test_equal_to_the_log(
         chance.shuffle(claims)
         ready, claims = claims[:4], claims[4:]
         records: list[Record] = [record(claim, chance.choice([200, 200, 404, 500, 500]), AGAIN) for claim in ready]
-        await deliveries.record(records)
+        for batch in [records] if seed % 2 else [[each] for each in records]:
+            await deliveries.record(batch)
         if chance.random() < 0.2:
             await deliveries.record(records)  # the commit's answer was lost
 
@@ -190,7 +319,9 @@ async def test_equal_to_the_log(
                 select count(*) filter (where state = 2) as succeeded, count(*) filter (where state = 3) as failed,
                     (select count(*) from attempts a join deliveries d on d.id = a.delivery_id
                      where d.webhook_id = $1) as attempts,
-                    min(id::text) filter (where state = 1)::uuid as oldest
+                    min(id::text) filter (where state = 1)::uuid as oldest,
+                    count(*) filter (where state = 3 and finish_time > coalesce(
+                        (select last_success_time from webhook_streaks where webhook_id = $1), '-infinity')) as streak
                 from deliveries where webhook_id = $1
                 """,
                 hook.id,
@@ -199,6 +330,8 @@ async def test_equal_to_the_log(
             assert (found.succeeded, found.failed, found.attempts) == tuple(counted)[:3]
             assert sum(found.latencies) == found.attempts
             assert found.oldest_pending_time == (counted["oldest"] and ids.time_of(counted["oldest"]))
+            if seed % 2 == 0:  # else failures and successes of one batch have one time
+                assert found.consecutive_failures == counted["streak"]
             by_minute = await health.series(TENANT, hook.id, 3600, by_hour=False)
             assert sum(point.succeeded for point in by_minute) == found.succeeded
     assert (await sql.fetchval("select min(least(succeeded, failed)) from health_minutes")) >= 0

@@ -39,7 +39,7 @@ async def test_every_statement_is_prepared(sql: asyncpg.Connection) -> None:
         "signing_keys.IN_FORCE",
         "Events.EMIT",
         "Deliveries.CLAIM",
-        "Webhooks.LIST",
+        "WebhookRegister.LIST",
         "Partitions.UNKNOWN",
     } <= whole.keys()
     faults = {}

@@ -15,7 +15,9 @@ import pytest
 from hookpost_server.domain import errors, event, ids
 from hookpost_server.domain.delivery import State as DeliveryState
 from hookpost_server.domain.envelope import Format
-from hookpost_server.domain.webhook import Settings, State
+from hookpost_server.domain.url import UrlRules
+from hookpost_server.domain.webhook import Settings, SettingsRules, State
+from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.webhooks import Webhooks
@@ -144,6 +146,36 @@ async def test_update(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
     assert (await webhooks.update(TENANT, made.id, renamed("again"))).version == 3
 
 
+@pytest.mark.parametrize("verb", ["create", "update"])
+async def test_a_type_deleted_at_the_same_moment_is_an_unknown_one(
+    webhooks: Webhooks, sql: asyncpg.Connection, other_sql: asyncpg.Connection, verb: str
+) -> None:
+    """Nobody subscribes to what is gone; wildcards are no types."""
+    await sql.execute("insert into event_types (name, group_name) values ('Order.Paid', 'Order')")
+    made = await making.webhook(webhooks, event_types=("Role.*",))
+    wanted = making.settings(event_types=("Order.*", "User.Created", "Order.Paid"))
+    async with sql.transaction():
+        await sql.execute("delete from event_types where name = 'Order.Paid'")
+        if verb == "create":
+            subscribing = asyncio.create_task(webhooks.create(TENANT, wanted, SECRET))
+        else:
+            subscribing = asyncio.create_task(webhooks.update(TENANT, made.id, lambda before: wanted))
+        await making.blocked(other_sql, 1)
+    with pytest.raises(errors.InvalidFields) as refused:
+        await subscribing
+    rules = SettingsRules(UrlRules(), "x", lambda name: name != "Order.Paid")
+    with pytest.raises(errors.InvalidFields) as unknown:
+        rules.check(wanted)
+    assert refused.value.violations == unknown.value.violations
+    assert await webhooks.list(TENANT, before=LAST) == [made]
+    assert await sql.fetchval("select count(*) from subscriptions where pattern like 'Order%'") == 0
+
+
+async def test_an_open_catalogue_takes_any_type(database: Database) -> None:
+    webhooks = Webhooks(database, open_types=True)
+    assert (await making.webhook(webhooks, event_types=("Order.Paid",))).settings.event_types == ("Order.Paid",)
+
+
 async def test_an_update_that_fails_changes_nothing(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
 
@@ -248,12 +280,13 @@ async def test_rotate_with_overlap(webhooks: Webhooks) -> None:
     assert all(key.expire_time and key.expire_time < expiry for key in shorter.keys[1:])
 
 
-async def test_rotate_at_once_leaves_one_key(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
+async def test_rotate_at_once_leaves_one_key_in_force(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
     await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
     rotated, _ = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 0)
     assert [key.secret for key in rotated.keys] == ["third-third-third-third"]
-    assert await sql.fetchval("select count(*) from signing_keys where webhook_id = $1", made.id) == 1
+    assert await webhooks.get(TENANT, made.id) == rotated
+    assert await webhooks.get_many([made.id]) == {made.id: rotated}
 
 
 async def test_a_request_id_rotates_once(webhooks: Webhooks) -> None:

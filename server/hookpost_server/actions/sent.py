@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,64 +13,72 @@ from ..domain.event import Event
 from ..domain.request import Composer, Request
 from ..domain.signing import SigningKey
 from ..domain.webhook import Settings
+from ..store.composers import Composers
 from ..store.events import Events
-from ..store.webhooks import Webhooks
+from ..store.revisions import Revision, Revisions
 
 _SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
 HIDDEN, RETIRED = "***", "(retired key)"
 
 
 class SentRequests:
-    """Makes requests again from the event, the webhook's revision and the keys of then."""
+    """Makes requests again from the event, the webhook's revision and the server's way of then."""
 
-    def __init__(self, events: Events, webhooks: Webhooks, composer: Composer) -> None:
+    def __init__(self, events: Events, revisions: Revisions, composers: Composers, own: Composer) -> None:
+        """`own` stands for the composer of attempts that did not note theirs."""
         self._events = events
-        self._webhooks = webhooks
-        self._composer = composer
+        self._revisions = revisions
+        self._composers = composers
+        self._own = own
 
-    async def of(self, delivery: Delivery) -> list[Request]:
-        """One for each attempt, in order. Raises NotFound once retention has removed the event."""
+    async def of(self, delivery: Delivery) -> list[Request | None]:
+        """One for each attempt, in order; None for one that could not be made.
+
+        Raises NotFound once retention has removed the event.
+        """
         event = await self._events.get(delivery.tenant_id, delivery.event_id)
-        revisions = await self._webhooks.revisions(delivery.tenant_id, delivery.webhook_id)
-        keys = await self._webhooks.known_keys(delivery.tenant_id, delivery.webhook_id)
-        return [self._request(delivery, attempt, event, revisions, keys) for attempt in delivery.attempts]
-
-    def _request(
-        self,
-        delivery: Delivery,
-        attempt: Attempt,
-        event: Event,
-        revisions: list[tuple[int, Settings]],
-        keys: list[SigningKey],
-    ) -> Request:
-        # A revision is written when what requests show changes; the latest one up to the attempt's version counts.
-        settings = next((given for version, given in revisions if version <= attempt.webhook_version), Settings())
-        settings = dataclasses.replace(settings, url=attempt.url)
-        moment = attempt.start_time
-        then = [
-            key for key in keys if key.create_time <= moment and (key.expire_time is None or key.expire_time > moment)
+        revisions = await self._revisions.of(delivery.tenant_id, delivery.webhook_id)
+        composers = await self._composers.all()
+        return [
+            _request(delivery, attempt, event, revisions, composers.get(attempt.composer_id, self._own))
+            for attempt in delivery.attempts
         ]
-        request = self._composer.compose(
+
+
+def _request(
+    delivery: Delivery, attempt: Attempt, event: Event, revisions: Sequence[Revision], composer: Composer
+) -> Request | None:
+    # A revision is written when what requests show changes; the latest one up to the attempt's version counts.
+    revision = next((each for each in revisions if each.version <= attempt.webhook_version), _NONE)
+    moment = attempt.start_time
+    keys = revision.keys_at(moment)
+    known = bool(keys) and all(key.secret for key in keys)
+    try:
+        request = composer.compose(
             event,
             delivery.webhook_id,
-            settings,
-            then or [_forgotten(moment)],
+            dataclasses.replace(revision.settings, url=attempt.url),
+            keys if known else [_stand_in(moment)],
             delivery_id=delivery.id,
             attempt=attempt.number,
             timestamp=int(moment.timestamp()),
         )
-        custom = {name.lower() for name in settings.headers}
-        shown = tuple((name, self._shown(name, value, custom, bool(then))) for name, value in request.headers)
-        return dataclasses.replace(request, headers=shown)
+    except ValueError:
+        return None
+    custom = {name.lower() for name in revision.settings.headers}
+    signatures = set() if known else {composer.signature_header, "webhook-signature"}
 
-    def _shown(self, name: str, value: str, custom: set[str], signed: bool) -> str:
+    def shown(name: str, value: str) -> str:
         if name.lower() in custom and _SECRET.search(name):
             return HIDDEN
-        if not signed and name in (self._composer.signature_header, "webhook-signature"):
-            return RETIRED
-        return value
+        return RETIRED if name in signatures else value
+
+    return dataclasses.replace(request, headers=tuple((name, shown(name, value)) for name, value in request.headers))
 
 
-def _forgotten(moment: datetime) -> SigningKey:
-    """Stands for keys that are no longer stored; what it signs is not shown."""
+_NONE = Revision(0, Settings(), ())
+
+
+def _stand_in(moment: datetime) -> SigningKey:
+    """For keys that are no longer stored; what it signs is not shown."""
     return SigningKey(id=UUID(int=0), secret="-" * 16, create_time=moment, expire_time=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -22,6 +22,7 @@ from .recorder import Recorder
 from .sender import Sender
 
 MAX_LETTERHEADS = 10_000  # remembered
+STEP = 1000  # claims given back or cancelled by one statement
 
 log = structlog.get_logger()
 
@@ -62,20 +63,40 @@ class Courier:
         self._spread = spread
         self._letterheads: dict[UUID, _Known] = {}
 
-    async def webhook_of(self, claim: Claim) -> Webhook | None:
-        """The webhook as it is now; None when the claim must not be attempted, and has been dealt with."""
+    async def webhook_of(self, claim: Claim, others: Callable[[], Sequence[Claim]] = tuple) -> Webhook | None:
+        """The webhook as it is now; None when the claim must not be attempted, and has been dealt with.
+
+        When no claim of the webhook may be, `others` gives those that wait for it too, and they are dealt with as well.
+        """
         try:
-            webhook = await self._directory.get(claim.webhook_id, claim.webhook_version)
-            if webhook is None:
-                await self._deliveries.cancel([claim])
-            elif webhook.state is not State.ACTIVE:
-                await self._deliveries.release([claim])
-            elif time.monotonic() + MAX_TIMEOUT < claim.deadline:
-                return webhook
-            # Else it waited too long: another node may take it over in the midst of the attempt. Its lease lapses.
+            webhook = await self.active(claim.webhook_id, claim.webhook_version, lambda: [claim, *others()])
         except errors.DatabaseUnavailable as error:
             log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
+            return None
+        # Has it waited too long, another node may take it over in the midst of the attempt: its lease lapses.
+        return webhook if time.monotonic() + MAX_TIMEOUT < claim.deadline else None
+
+    async def active(self, webhook_id: UUID, version: int, claims: Callable[[], Sequence[Claim]]) -> Webhook | None:
+        """The webhook as it is now, if it takes deliveries; else None, and its `claims` are given back or cancelled.
+
+        Raises DatabaseUnavailable; the claims' leases lapse then.
+        """
+        try:
+            webhook = await self._directory.get(webhook_id, version)
+        except errors.WebhookUnreadable as error:
+            log.error("delivery.postponed", error=error.message, deliveries=len(claims()))  # until their leases lapse
+            return None
+        if webhook is not None and webhook.state is State.ACTIVE:
+            return webhook
+        await _in_steps(self._deliveries.cancel if webhook is None else self._deliveries.release, claims())
         return None
+
+    async def give_back(self, claims: Sequence[Claim]) -> None:
+        """Makes claims due again at once, for any node."""
+        try:
+            await _in_steps(self._deliveries.release, claims)
+        except errors.DatabaseUnavailable as error:
+            log.warning("release.postponed", error=error.message, deliveries=len(claims))  # their leases lapse
 
     async def attempt(self, claim: Claim, webhook: Webhook) -> float:
         """POSTs once and hands the outcome to the recorder; returns how long it took, in seconds."""
@@ -94,7 +115,16 @@ class Courier:
         latency = time.monotonic() - began
         conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread(), claim.trigger)
         self._recorder.add(
-            Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency, webhook.version)
+            Record(
+                claim,
+                outcome,
+                conclusion,
+                webhook.settings.url,
+                start_time,
+                latency,
+                webhook.version,
+                self._composer.id,
+            )
         )
         return latency
 
@@ -109,3 +139,8 @@ class Courier:
             self._letterheads.clear()
         self._letterheads[webhook.id] = _Known(webhook, keys, letterhead)
         return letterhead
+
+
+async def _in_steps(act: Callable[[Sequence[Claim]], Awaitable[None]], claims: Sequence[Claim]) -> None:
+    for start in range(0, len(claims), STEP):
+        await act(claims[start : start + STEP])

@@ -39,7 +39,7 @@ class Directory:
         self._asked = asyncio.Event()
 
     async def get(self, webhook_id: UUID, version: int) -> Webhook | None:
-        """None when it is deleted. Raises DatabaseUnavailable."""
+        """None when it is deleted. Raises DatabaseUnavailable and WebhookUnreadable."""
         entry = self._entries.get(webhook_id)
         if entry and entry.webhook.version >= version and time.monotonic() - entry.checked < STALE_AFTER:
             entry.used = True
@@ -73,15 +73,15 @@ class Directory:
             found = await self._webhooks.get_many(list(wanted))
         except errors.DatabaseUnavailable as error:
             for future in wanted.values():
-                if not future.done():
-                    future.set_exception(error)
-                    future.exception()  # nobody may be waiting any more
+                _fail(future, error)
             return
         for webhook_id, future in wanted.items():
             webhook = found.get(webhook_id)
-            if webhook is None:
-                self._entries.pop(webhook_id, None)
-            else:
+            self._entries.pop(webhook_id, None)
+            if isinstance(webhook, errors.WebhookUnreadable):
+                _fail(future, webhook)
+                continue
+            if webhook is not None:
                 self._entries[webhook_id] = _Entry(webhook, checked)
             if not future.done():
                 future.set_result(webhook)
@@ -102,3 +102,9 @@ class Directory:
                 entry.used = False
             else:
                 self._entries.pop(webhook_id, None)
+
+
+def _fail(future: asyncio.Future[Webhook | None], error: errors.HookpostError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody may be waiting any more

@@ -8,8 +8,10 @@ work is found by polling; hints only make it sooner.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -25,8 +27,8 @@ from .lane import Lane
 from .recorder import Recorder
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of payloads in memory
-RELEASE_STEP = 1000  # claims given back by one statement
 CLAIM_EACH = 64  # deliveries of one webhook in one claim
+LOOK_INTERVAL = 1.0  # seconds until claims that wait are given back when their webhook was stopped or deleted
 RECORDER_PAUSE = 0.05  # seconds to wait when outcomes come faster than they are written
 
 log = structlog.get_logger()
@@ -85,7 +87,7 @@ class Dispatcher:
         self._take(claims)
         over = [] if self._stopping else self._overflow()
         if over and self._tasks is not None:
-            self._tasks.create_task(self._give_back(over))
+            self._tasks.create_task(self._courier.give_back(over))
         if left_in_queue or over:
             self._behind = True
             self._wake.set()
@@ -104,7 +106,9 @@ class Dispatcher:
     async def run(self, grace: float) -> None:
         """Until `stop`: then claims no more, lets attempts end for `grace` seconds and gives the rest back."""
         async with asyncio.TaskGroup() as self._tasks:
+            looking = self._tasks.create_task(self._look_after_waiting())
             await self._claim_until_stopped()
+            looking.cancel()
             await self._drain(grace)
 
     def stop(self) -> None:
@@ -135,11 +139,9 @@ class Dispatcher:
         return [], START
 
     async def _sleep(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_interval):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
         self._wake.clear()
 
     def _wake_in(self, delay: float) -> None:
@@ -186,6 +188,25 @@ class Dispatcher:
         self._waiting_bytes -= len(claim.event.payload)
         return claim
 
+    def _withdraw(self, lane: Lane) -> list[Claim]:
+        """Takes out all that waits."""
+        return [self._untake(lane, lane.waiting.popleft()) for _ in range(len(lane.waiting))]
+
+    async def _look_after_waiting(self) -> None:
+        """Looks at the webhooks of lanes that start nothing, for a rate limit or a slow receiver, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            async with asyncio.TaskGroup() as looks:
+                for lane in self._lanes.values():
+                    if lane.waiting and not lane.started:
+                        looks.create_task(self._look(lane, lane.waiting[0].webhook_version))
+                    lane.started = False
+
+    async def _look(self, lane: Lane, version: int) -> None:
+        with contextlib.suppress(errors.DatabaseUnavailable):  # it will be looked at again
+            await self._courier.active(lane.webhook_id, version, partial(self._withdraw, lane))
+        self._forget(lane)
+
     def _offer(self, lane: Lane) -> None:
         """Gives a lane its turn, once, if it can use one."""
         if not lane.ready and lane.startable:
@@ -211,6 +232,7 @@ class Dispatcher:
             if not lane.startable:
                 continue
             claim = self._untake(lane, lane.waiting.popleft())
+            lane.started = True
             lane.in_flight += 1
             self._in_flight += 1
             lane.next_start = max(loop.time(), lane.next_start) + lane.interval
@@ -230,7 +252,7 @@ class Dispatcher:
 
     async def _attempt(self, lane: Lane, claim: Claim) -> None:
         try:
-            webhook = await self._courier.webhook_of(claim)
+            webhook = await self._courier.webhook_of(claim, partial(self._withdraw, lane))
             if webhook is not None:
                 lane.configure(webhook.settings)
                 self._offer(lane)
@@ -259,11 +281,10 @@ class Dispatcher:
 
     async def give_back_waiting(self) -> None:
         """Gives back what waits; to be called once more after `run`, for what a commit under way has handed over."""
-        waiting = [claim for lane in self._lanes.values() for claim in lane.waiting]
+        waiting = [claim for lane in self._lanes.values() for claim in self._withdraw(lane)]
         self._lanes.clear()
         self._ready.clear()
-        self._waiting = self._waiting_bytes = 0
-        await self._give_back(waiting)
+        await self._courier.give_back(waiting)
 
     async def _drain(self, grace: float) -> None:
         """Gives back what waits, lets what is under way end, and gives back what does not."""
@@ -275,11 +296,4 @@ class Dispatcher:
             task.cancel()
         if late:
             await asyncio.wait(list(late), timeout=5)
-            await self._give_back(list(late.values()))
-
-    async def _give_back(self, claims: Sequence[Claim]) -> None:
-        try:
-            for start in range(0, len(claims), RELEASE_STEP):
-                await self._deliveries.release(claims[start : start + RELEASE_STEP])
-        except errors.DatabaseUnavailable as error:
-            log.warning("release.postponed", error=error.message, deliveries=len(claims))  # their leases lapse
+            await self._courier.give_back(list(late.values()))

@@ -15,13 +15,25 @@ MOST_WAITING = 5_000  # claims of one webhook in memory, however fast it is
 class Lane:
     """Claims of one webhook that wait for a slot. In flight at once: the webhook's own limit, in this process."""
 
-    __slots__ = ("configured", "in_flight", "interval", "limit", "mean", "next_start", "ready", "waiting", "webhook_id")
+    __slots__ = (
+        "configured",
+        "in_flight",
+        "interval",
+        "limit",
+        "mean",
+        "next_start",
+        "ready",
+        "started",
+        "waiting",
+        "webhook_id",
+    )
 
     def __init__(self, webhook_id: UUID) -> None:
         self.webhook_id = webhook_id
         self.waiting: deque[Claim] = deque()
         self.in_flight = 0
         self.ready = False  # in the dispatcher's turn, or held back by the rate limit until it may be
+        self.started = True  # an attempt, which looks at the webhook, since the dispatcher last looked
         self.configured = False  # whether the webhook's limits are known; until then one attempt at a time
         self.limit = DEFAULT_IN_FLIGHT
         self.interval = 0.0  # seconds between two starts; 0: as they come

@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from ..domain import errors, ids
-from ..domain.delivery import Record
+from ..domain.delivery import Record, reduced
 from ..store.deliveries import Deliveries
 from ..store.webhooks import Webhooks
 
@@ -68,7 +68,7 @@ class Recorder:
                 failures = 0
                 del self._waiting[: len(batch)]
 
-    async def _write(self, batch: Sequence[Record]) -> None:
+    async def _write(self, batch: Sequence[Record], *, last_resort: bool = False) -> None:
         try:
             taken = await self._deliveries.record(batch)
         except asyncpg.PostgresError as error:
@@ -77,6 +77,8 @@ class Recorder:
                     await self._write([record])
                 return
             log.error("recorder.refused", delivery_id=ids.text(ids.DELIVERY, batch[0].claim.id), error=str(error))
+            if isinstance(error, asyncpg.DataError) and not last_resort:
+                await self._write([reduced(batch[0])], last_resort=True)
             return
         written = [record for record in batch if record.claim.id in taken]
         if log.is_enabled_for(logging.INFO):

@@ -15,7 +15,7 @@ deleted   │    │ attempt ended      │
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -158,7 +158,8 @@ class Attempt:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     truncated: bool
-    webhook_version: int = 0  # whose settings the request showed
+    webhook_version: int = 0  # whose settings and keys the request was made with
+    composer_id: int = 0  # which server's way of making it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,4 +205,15 @@ class Record:
     url: str
     start_time: datetime
     latency: float  # seconds
-    webhook_version: int = 0  # whose settings the request showed
+    webhook_version: int = 0  # whose settings and keys the request was made with
+    composer_id: int = 0  # which server's way of making it
+
+
+def reduced(record: Record) -> Record:
+    """What is left of a record that can't be stored: enough to end the delivery, which would be attempted for ever."""
+    return replace(
+        record,
+        outcome=Outcome(result=Result.INTERNAL, error="the outcome could not be stored"),
+        conclusion=Conclusion(State.FAILED, suspend=record.conclusion.suspend),
+        latency=0.0,
+    )

@@ -11,6 +11,7 @@ HookpostError
 │   └── NameTaken             an event type of this name exists
 ├── EventTypeInUse            built in, or subscribed to
 ├── DeliveryNotEnded          still pending: there is nothing to repeat
+├── WebhookUnreadable         what is stored of it makes no sense: a fault of ours, or of who changed it there
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
 ├── LimitExceeded             over a fixed limit: trying again does not help
@@ -142,6 +143,13 @@ class DeliveryNotEnded(HookpostError):
 
     def __init__(self, delivery_id: str) -> None:
         super().__init__(f'delivery "{delivery_id}" has not ended: it is being tried already', state="PENDING")
+
+
+class WebhookUnreadable(HookpostError):
+    """A webhook's row can't be made sense of. Says what went wrong by kind only: the row holds secrets."""
+
+    def __init__(self, webhook_id: str, cause: str) -> None:
+        super().__init__(f'webhook "{webhook_id}" can\'t be read ({cause})')
 
 
 class TokenExpired(HookpostError):

@@ -28,6 +28,7 @@ class Composer:
 
     user_agent: str
     signature_header: str
+    id: int = 0  # by which attempts name it; 0: not noted
 
     def compose(
         self,

@@ -124,7 +124,12 @@ class SettingsRules:
             if name_fault := event.check_type(name):
                 yield f"event_types[{index}]", f'{name_fault}; or such words and ".*"; or "*"'
             elif name == pattern and not self.known_type(name):
-                yield f"event_types[{index}]", f'"{name}" is not a known event type (see ListEventTypes)'
+                yield unknown_type(index, name)
+
+
+def unknown_type(index: int, name: str) -> tuple[str, str]:
+    """The field and what is wrong with it, for an entry of `event_types` that is not in the catalogue."""
+    return f"event_types[{index}]", f'"{name}" is not a known event type (see ListEventTypes)'
 
 
 def check_text(value: str, limit: int, *, required: bool = False) -> str | None:

@@ -54,7 +54,8 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
         message = convert.delivery(found)
         if request.include_requests:
             for attempt, sent in zip(message.attempts, await self._sent.of(found), strict=True):
-                attempt.request.CopyFrom(convert.sent_request(sent))
+                if sent is not None:
+                    attempt.request.CopyFrom(convert.sent_request(sent))
         return delivery_service_pb2.GetDeliveryResponse(delivery=message)
 
     async def ListDeliveries(

@@ -110,6 +110,15 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Any]:
+        """One connection that only reads; all its statements see the same moment."""
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
     def by_key(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """A transaction whose statements reach their rows by key, whatever the statistics say; see BY_KEY."""
         return self._planned(BY_KEY)

@@ -105,9 +105,9 @@ class Deliveries(DeliveryLog):
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::int[], $4::smallint[], $5::interval[], $6::smallint[],
                                  $7::smallint[], $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::bytea[],
-                                 $13::bytea[], $14::boolean[], $15::int[], $16::int[])
+                                 $13::bytea[], $14::boolean[], $15::int[], $16::int[], $18::int[])
                 as i(id, tenant_id, claim_count, state, delay, result, status, start_time, latency, url, error,
-                     response_headers, response_body, truncated, webhook_version, position)
+                     response_headers, response_body, truncated, webhook_version, position, composer_id)
         ), recorded as (
             update deliveries d set state = i.state, claim_count = d.claim_count + 1,
                 attempt_count = d.attempt_count + 1,
@@ -119,12 +119,12 @@ class Deliveries(DeliveryLog):
               and d.state + 0 = 1
             returning d.id, d.tenant_id, d.webhook_id, d.attempt_count as number, d.trigger, d.state, i.start_time,
                 i.latency, i.result, i.status, i.truncated, i.url, i.error, i.response_headers, i.response_body,
-                i.webhook_version, i.position
+                i.webhook_version, i.position, i.composer_id
         ), logged as (
             insert into attempts (tenant_id, delivery_id, number, trigger, start_time, latency, result, status,
-                truncated, url, error, response_headers, response_body, webhook_version)
+                truncated, url, error, response_headers, response_body, webhook_version, composer_id)
             select tenant_id, id, number, trigger, start_time, latency, result, status, truncated, url, error,
-                response_headers, response_body, webhook_version
+                response_headers, response_body, webhook_version, composer_id
             from recorded
         ), counted as (
             select tenant_id, webhook_id, count(*) filter (where state = 2)::int as succeeded,
@@ -196,6 +196,7 @@ class Deliveries(DeliveryLog):
                 [r.webhook_version for r in records],
                 [positions[r.claim.id] for r in records],
                 [int(bound * 1_000_000) for bound in BOUNDS],
+                [r.composer_id for r in records],
             )
         return {row["id"] for row in rows}
 

@@ -177,6 +177,7 @@ def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
         body=row["response_body"],
         truncated=row["truncated"],
         webhook_version=row["webhook_version"],
+        composer_id=row["composer_id"],
     )
 
 

@@ -49,10 +49,8 @@ class HealthFigures:
     OLDEST_PENDING = """
         select w.webhook_id, oldest.id from unnest($2::uuid[]) as w(webhook_id)
         cross join lateral (
-            select min(id::text)::uuid as id from (
-                select id from deliveries d
-                where d.tenant_id = $1 and d.webhook_id = w.webhook_id and d.state = 1 limit 10000) waiting) oldest
-        where oldest.id is not null
+            select id from deliveries d
+            where d.tenant_id = $1 and d.webhook_id = w.webhook_id and d.state = 1 order by id limit 1) oldest
     """
 
     async def of(self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY) -> dict[UUID, Health]:

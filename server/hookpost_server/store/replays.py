@@ -1,7 +1,8 @@
 """Deliveries that are tried again: one, or many at a bounded rate.
 
-Putting a delivery back takes it out of the health figures of the minute in which it had ended: it has not ended any
-more. When it ends again it counts there and then, so the figures stay equal to the log.
+Putting a delivery back takes it out of the health figures of the minute in which it had ended, and out of the streak if
+it was part of it: it has not ended any more. When it ends again it counts there and then, so the figures stay equal to
+the log.
 """
 
 from __future__ import annotations
@@ -31,10 +32,27 @@ _ADJUST = """
         where h.tenant_id = c.tenant_id and h.webhook_id = c.webhook_id and h.{unit} = c.at
     )
 """
+# The streak has what failed since the last success. A failure and a success that were recorded by one statement have
+# the same time: such a failure is taken for one before the success.
+_ADJUST_STREAKS = """
+    streaks_held as materialized (
+        select * from webhook_streaks
+        where (webhook_id, tenant_id) in (select webhook_id, tenant_id from {source} where state = 3)
+        order by webhook_id, tenant_id for update
+    ), streaks_adjusted as (
+        update webhook_streaks s set failures = greatest(0, s.failures {sign} c.failures)
+        from (
+            select h.webhook_id, h.tenant_id, count(*) as failures
+            from streaks_held h join {source} e on e.webhook_id = h.webhook_id and e.tenant_id = h.tenant_id
+            where e.state = 3 and e.finish_time > coalesce(h.last_success_time, '-infinity') group by 1, 2) c
+        where s.webhook_id = c.webhook_id and s.tenant_id = c.tenant_id
+    )
+"""
 
 
 def _adjusted(source: str, sign: str) -> str:
-    return ", ".join(_ADJUST.format(unit=unit, source=source, sign=sign) for unit in ("minute", "hour"))
+    figures = [_ADJUST.format(unit=unit, source=source, sign=sign) for unit in ("minute", "hour")]
+    return ", ".join([*figures, _ADJUST_STREAKS.format(source=source, sign=sign)])
 
 
 @dataclass(frozen=True, slots=True)

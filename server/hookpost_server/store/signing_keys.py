@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +30,25 @@ IN_FORCE = """
 
 async def in_force(connection: asyncpg.Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, list[SigningKey]]:
     """The keys that sign now, newest first, by webhook."""
-    keys: dict[UUID, list[SigningKey]] = {}
-    for row in await connection.fetch(IN_FORCE, webhook_ids):
-        keys.setdefault(row["webhook_id"], []).append(_from_row(row))
-    return keys
+    keys = _by_webhook(await connection.fetch(IN_FORCE, webhook_ids))
+    return {webhook_id: [from_row(row) for row in rows] for webhook_id, rows in keys.items()}
+
+
+# For the engine, which may hold a webhook for a while: what may sign from this version on. When a key expires is judged
+# at the attempt's own moment (Webhook.keys_at), which the log shows.
+OF_VERSION = """
+    select k.webhook_id, k.id, k.secret, k.create_time, k.expire_time
+    from signing_keys k join webhooks w on w.id = k.webhook_id and w.tenant_id = k.tenant_id
+    where k.webhook_id = any($1::uuid[]) and (k.expire_time is null or k.expire_time > w.update_time)
+    order by k.expire_time desc nulls first, k.create_time desc, k.id desc
+"""
+
+
+async def of_version(
+    connection: asyncpg.Connection, webhook_ids: Sequence[UUID]
+) -> dict[UUID, list[Mapping[str, Any]]]:
+    """The keys that sign, or did when the webhook last changed, newest first, by webhook; for `from_row`."""
+    return _by_webhook(await connection.fetch(OF_VERSION, webhook_ids))
 
 
 STORED = """
@@ -43,8 +58,8 @@ STORED = """
 
 
 async def stored(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
-    """Newest first; those that have expired since the last rotation are still among them."""
-    return [_from_row(row) for row in await connection.fetch(STORED, webhook_id, tenant_id)]
+    """Newest first; those that have expired are among them, until `forget` removes them."""
+    return [from_row(row) for row in await connection.fetch(STORED, webhook_id, tenant_id)]
 
 
 MADE_BY = "select secret from signing_keys where webhook_id = $1 and tenant_id = $2 and request_id = $3"
@@ -60,13 +75,24 @@ RETIRE = """
     update signing_keys set expire_time = least(expire_time, now() + $3)
     where webhook_id = $1 and tenant_id = $2 and (expire_time is null or expire_time > now() + $3)
 """
-FORGET = "delete from signing_keys where webhook_id = $1 and tenant_id = $2 and expire_time <= now()"
 
 
 async def retire(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID, overlap: float) -> None:
-    """All keys sign for `overlap` seconds more at most; those that sign no more are forgotten."""
+    """All keys sign for `overlap` seconds more at most."""
     await connection.execute(RETIRE, webhook_id, tenant_id, timedelta(seconds=overlap))
-    await connection.execute(FORGET, webhook_id, tenant_id)
+
+
+FORGET = """
+    delete from signing_keys k using (
+        select webhook_id, id, tenant_id from signing_keys where expire_time < $1
+        order by webhook_id, id, tenant_id for update skip locked) old
+    where k.webhook_id = old.webhook_id and k.id = old.id and k.tenant_id = old.tenant_id
+"""
+
+
+async def forget(connection: asyncpg.Connection, before: datetime) -> int:
+    """Removes the keys, of all webhooks, that had expired before a moment; returns how many."""
+    return int((await connection.execute(FORGET, before)).split()[-1])
 
 
 DELETE = "delete from signing_keys where webhook_id = $1 and tenant_id = $2"
@@ -77,7 +103,14 @@ async def delete(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUI
     await connection.execute(DELETE, webhook_id, tenant_id)
 
 
-def _from_row(row: Mapping[str, Any]) -> SigningKey:
+def _by_webhook(rows: Sequence[Mapping[str, Any]]) -> dict[UUID, list[Mapping[str, Any]]]:
+    keys: dict[UUID, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        keys.setdefault(row["webhook_id"], []).append(row)
+    return keys
+
+
+def from_row(row: Mapping[str, Any]) -> SigningKey:
     return SigningKey(
         id=row["id"], secret=row["secret"].decode(), create_time=row["create_time"], expire_time=row["expire_time"]
     )

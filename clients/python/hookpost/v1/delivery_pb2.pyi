@@ -293,7 +293,9 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def request(self) -> Global___SentRequest:
-        """The request as it was sent. Only with `include_requests`."""
+        """The request as it was sent. Only with `include_requests`; unset when it
+        could not be made.
+        """
 
     def __init__(
         self,
@@ -344,8 +346,8 @@ class SentRequest(_message.Message):
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
         """In the order in which they were sent, without host and content-length.
         Values of custom headers whose name looks like a secret's (authorization,
-        …key, …token, …) show as "***"; a signature whose key has been retired
-        since shows as "(retired key)".
+        …key, …token, …) show as "***"; a signature whose key is not stored any
+        more, as of a deleted webhook, shows as "(retired key)".
         """
 
     def __init__(
