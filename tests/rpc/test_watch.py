@@ -265,23 +265,36 @@ class TestResuming:
             second.tenant = tenant
             await Watcher(second, watcher.token).until(lambda each: each.event_id == event)
 
+    async def test_a_token_from_before_the_first_event(self, receiver: Receiver, database_url: str) -> None:
+        async with serving(config(database_url)) as server, connected(server.address) as client:
+            watcher = await Watcher(client).begun()
+            watcher.call.cancel()
+            await client.create(receiver.url)
+            event = (await client.emit()).event_id
+            await Watcher(client, watcher.token).until(lambda each: each.event_id == event)
+
     async def test_a_token_that_is_too_old(self, receiver: Receiver, database_url: str) -> None:
-        """Retention has removed what happened after it."""
+        """Some of what happened after it has been removed; one from after that is still good."""
         async with serving(config(database_url)) as server, connected(server.address) as client:
             await client.create(receiver.url)
+            early = (await Watcher(client).begun()).token
             first = await client.emit()
             await client.ended(first.event_id)
-            token = (await Watcher(client).begun()).token
-            await client.ended((await client.emit()).event_id)
-            await client.ended((await client.emit()).event_id)
-            connection = await asyncpg.connect(database_url)
-            for table, name in (("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id")):
-                await connection.execute(f"delete from {table} where {name} < (select max(id::text)::uuid from events)")
-            await connection.close()
-            told = await refused(client.watch(token).read())
+            late = (await Watcher(client).begun()).token
+            second = (await client.emit()).event_id
+            await client.ended(second)
+            database = await Database.open(database_url, max_size=1)
+            before = ids.parse(ids.EVENT, second)
+            async with database.transaction() as connection:
+                await ChangeFeed(database).forget(connection, ids.deliveries_of(before)[0])
+                for table, name in (("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id")):
+                    await connection.execute(f"delete from {table} where {name} < $1", ids.deliveries_of(before)[0])
+            await database.close()
+            told = await refused(client.watch(early).read())
             assert (told.code, told.reason) == (grpc.StatusCode.OUT_OF_RANGE, "TOKEN_EXPIRED")
             assert int(told.metadata["oldest"]) > 0
             assert "without a resume token" in told.message
+            await Watcher(client, late).until(lambda each: each.event_id == second)
             await Watcher(client).begun()
 
     async def test_a_token_from_the_future(self, client: Client) -> None:

@@ -39,7 +39,7 @@ class Watches:
         if position is None:
             position = now
         elif position < (oldest := await self._feed.oldest()):
-            raise errors.TokenExpired("what happened since then has been removed by retention", str(oldest))
+            raise errors.TokenExpired("some of what happened since then has been removed", str(oldest))
         elif position > now:  # the database was put back to an earlier state; its numbers come a second time
             raise errors.TokenExpired("the token is ahead of the database", str(now))
         yield [], position  # so that a watcher can resume from its very beginning
