@@ -133,16 +133,12 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
             for name in ("start_time", "end_time"):
                 if request.filter.HasField(name):
                     faults.note(f"filter.{name}", "is not for watching")
-            token = faults.read(None, watching.position, request)
-        resume_token = request.resume_token
-        async for changed, position in self._watches.changes(tenant_id, token, filter.matches):
-            before, resume_token = resume_token, watching.token(request, position)
-            for each in changed:  # who leaves amid a step is told the whole of it again
-                yield delivery_service_pb2.WatchDeliveriesResponse(
-                    delivery=convert.delivery(each), resume_token=resume_token if each is changed[-1] else before
-                )
-            if not changed:
-                yield delivery_service_pb2.WatchDeliveriesResponse(resume_token=resume_token)
+            begin = faults.read(None, watching.place, request)
+        async for changed, place in self._watches.changes(tenant_id, begin, filter):
+            yield delivery_service_pb2.WatchDeliveriesResponse(
+                delivery=None if changed is None else convert.delivery(changed),
+                resume_token=watching.token(request, place),
+            )
 
     def _filter(self, request: Any, faults: fields.Faults) -> Filter:
         given = request.filter

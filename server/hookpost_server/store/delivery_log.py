@@ -26,16 +26,30 @@ class Filter:
     status_classes: Sequence[int] = ()
     results: Sequence[Result] = ()
 
-    def matches(self, delivery: Delivery) -> bool:
-        """Whether all conditions but the range hold of a delivery."""
+    @property
+    def conditions(self) -> tuple[object, ...]:
+        """What `matching` compares with: all conditions but the range."""
         return (
-            self.webhook_id in (None, delivery.webhook_id)
-            and self.event_id in (None, delivery.event_id)
-            and self.event_type in ("", delivery.event_type)
-            and (not self.states or delivery.state in self.states)
-            and (not self.status_classes or (delivery.last_status or 0) // 100 in self.status_classes)
-            and (not self.results or delivery.last_result in self.results)
+            self.webhook_id,
+            self.event_id,
+            self.event_type,
+            [int(state) for state in self.states],
+            list(self.status_classes),
+            [int(result) for result in self.results],
         )
+
+
+def matching(first: int) -> str:
+    """SQL: whether the delivery `d` meets a filter's conditions, which are the parameters from number `first` on."""
+    webhook_id, event_id, event_type, states, status_classes, results = (f"${first + n}" for n in range(6))
+    return f"""
+        ({webhook_id}::uuid is null or d.webhook_id = {webhook_id})
+        and ({event_id}::uuid is null or d.event_id = {event_id})
+        and ({event_type} = '' or d.type = {event_type})
+        and ({states}::smallint[] = '{{}}' or d.state = any({states}::smallint[]))
+        and ({status_classes}::smallint[] = '{{}}' or d.last_status / 100 = any({status_classes}::smallint[]))
+        and ({results}::smallint[] = '{{}}' or d.last_result = any({results}::smallint[]))
+    """
 
 
 class DeliveryLog:
@@ -66,34 +80,26 @@ class DeliveryLog:
             rows = await connection.fetch(self.FIRST_ATTEMPTS, delivery_ids, tenant_id)
         return {row["delivery_id"]: _attempt_from_row(row) for row in rows}
 
-    _MATCHES = """
-        ($4 = '' or d.type = $4)
-        and ($5::smallint[] = '{}' or d.state = any($5::smallint[]))
-        and ($6::smallint[] = '{}' or d.last_status / 100 = any($6::smallint[]))
-        and ($7::smallint[] = '{}' or d.last_result = any($7::smallint[]))
-        order by d.id desc limit $8
-    """
+    _MATCHES = f"{matching(4)} order by d.id desc limit $10"
     OF_EVENT = f"""
-        select * from deliveries d
-        where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.event_id = $9
-          and ($10::uuid is null or d.webhook_id = $10) and {_MATCHES}
+        select * from deliveries d where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and {_MATCHES}
     """  # noqa: S608
     OF_WEBHOOK = f"""
         select * from (
-            select * from deliveries where tenant_id = $1 and webhook_id = $9 and id >= $2 and id < $3
-            order by id desc limit $10) d
+            select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
+            order by id desc limit $11) d
         where {_MATCHES}
     """  # noqa: S608
     FAILED_OF_WEBHOOK = f"""
         select * from (
-            select * from deliveries where tenant_id = $1 and webhook_id = $9 and id >= $2 and id < $3 and state = 3
-            order by id desc limit $10) d
+            select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
+            order by id desc limit $11) d
         where {_MATCHES}
     """  # noqa: S608
     # By way of the events, which have an index by tenant: a delivery's id begins like its event's.
     OF_TENANT = f"""
         select d.* from (
-            select id from events where tenant_id = $1 and id >= $2 and id <= $10 order by id desc limit $9) e
+            select id from events where tenant_id = $1 and id >= $2 and id <= $12 order by id desc limit $11) e
         cross join lateral (
             select * from deliveries where tenant_id = $1 and event_id = e.id and id < $3
               and id >= (left(e.id::text, 24) || '000000000000')::uuid
@@ -121,35 +127,27 @@ class DeliveryLog:
 
         After `scan` rows that did not match, the page ends short rather than late.
         """
-        common = [
-            tenant_id,
-            filter.since,
-            filter.before,
-            filter.event_type,
-            [int(state) for state in filter.states],
-            list(filter.status_classes),
-            [int(result) for result in filter.results],
-            limit + 1,
-        ]
+        since, before, conditions = filter.since, filter.before, filter.conditions
         async with self._database.by_key() as connection:
             scanned: tuple[Any, ...] | None
             if filter.event_id is not None:
                 low, high = ids.deliveries_of(filter.event_id)
-                common[1] = max(filter.since, low)
-                common[2] = min(filter.before, ids.after(high))
-                rows = await connection.fetch(self.OF_EVENT, *common, filter.event_id, filter.webhook_id)
+                since, before = max(since, low), min(before, ids.after(high))
+                rows = await connection.fetch(self.OF_EVENT, tenant_id, since, before, *conditions, limit + 1)
                 scanned = None
             elif filter.webhook_id is not None:
                 query, where_to = self.OF_WEBHOOK, self.SCANNED_OF_WEBHOOK
                 if list(filter.states) == [State.FAILED]:
                     query, where_to = self.FAILED_OF_WEBHOOK, self.SCANNED_FAILED_OF_WEBHOOK
-                rows = await connection.fetch(query, *common, filter.webhook_id, scan)
-                scanned = (where_to, tenant_id, filter.since, filter.before, filter.webhook_id, scan - 1)
+                rows = await connection.fetch(query, tenant_id, since, before, *conditions, limit + 1, scan)
+                scanned = (where_to, tenant_id, since, before, filter.webhook_id, scan - 1)
             else:
                 # The last event that can have deliveries before `before`, which may lie amid an event's deliveries.
-                newest = ids.deliveries_of(UUID(int=max(0, filter.before.int - 1)))[1]
-                rows = await connection.fetch(self.OF_TENANT, *common, scan, newest)
-                scanned = (self.SCANNED_OF_TENANT, tenant_id, filter.since, newest, scan - 1)
+                newest = ids.deliveries_of(UUID(int=max(0, before.int - 1)))[1]
+                rows = await connection.fetch(
+                    self.OF_TENANT, tenant_id, since, before, *conditions, limit + 1, scan, newest
+                )
+                scanned = (self.SCANNED_OF_TENANT, tenant_id, since, newest, scan - 1)
             page = [delivery_from_row(row) for row in rows[:limit]]
             if len(rows) > limit:
                 return page, page[-1].id

@@ -16,7 +16,7 @@ import asyncpg
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
 from .database import Database
-from .delivery_log import Filter, delivery_from_row
+from .delivery_log import Filter, delivery_from_row, matching
 
 MOST = 50_000  # deliveries of one replay
 
@@ -77,13 +77,9 @@ class Replays:
                 raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, row["webhook_id"]))
             return delivery_from_row(await connection.fetchrow(self.REDELIVER, delivery_id, tenant_id))
 
-    _CHOSEN = """
+    _CHOSEN = f"""
         from deliveries d
-        where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.state <> 1 and d.state = any($4::smallint[])
-          and ($5 = '' or d.type = $5)
-          and ($6::smallint[] = '{}' or d.last_status / 100 = any($6::smallint[]))
-          and ($7::smallint[] = '{}' or d.last_result = any($7::smallint[]))
-          and ($8::uuid is null or d.webhook_id = $8) and ($9::uuid is null or d.event_id = $9)
+        where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.state <> 1 and {matching(4)}
           and exists (select from webhooks w where w.id = d.webhook_id and w.tenant_id = d.tenant_id)
         order by d.id limit $10
     """
@@ -203,17 +199,7 @@ def _chosen(tenant_id: str, filter: Filter) -> tuple[object, ...]:
     if filter.event_id is not None:
         low, high = ids.deliveries_of(filter.event_id)
         since, before = max(since, low), min(before, ids.after(high))
-    return (
-        tenant_id,
-        since,
-        before,
-        [int(state) for state in filter.states],
-        filter.event_type,
-        list(filter.status_classes),
-        [int(result) for result in filter.results],
-        filter.webhook_id,
-        filter.event_id,
-    )
+    return (tenant_id, since, before, *filter.conditions)
 
 
 def _missed(tenant_id: str, filter: Filter, missed: Missed) -> tuple[object, ...]:
