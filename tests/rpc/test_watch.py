@@ -172,6 +172,23 @@ class TestChanges:
             assert all(fits(each) for each in told), filter
             assert seen == expected, filter
 
+    async def test_a_replay(self, client: Client, receiver: Receiver) -> None:
+        """What it chose and nothing else, from its beginning on."""
+        receiver.decide = lambda request: (404, "")
+        webhook = await client.create(receiver.url)
+        entries = [(await client.ended((await client.emit()).event_id))[0] for _ in range(2)]
+        begin = (await Watcher(client).begun()).token
+        replay = await client.replay(webhook_id=webhook.id, event_id=entries[0].event_id)
+        watcher = await Watcher(client, replay_id=replay.replay_id).begun()
+        await client.ended(entries[0].event_id)
+        await client.redeliver(entries[1].id)
+        await client.ended(entries[1].event_id)
+        await client.redeliver(entries[0].id)
+        told = await watcher.until(lambda each: each.attempt_count == 3)
+        assert {each.id for each in told} == {entries[0].id}
+        refusal = await refused(client.watch(begin, replay_id=replay.replay_id).read())
+        assert "resume_token" in refusal.violations, "a token of another watch"
+
     async def test_tenants_are_apart(self, client: Client, receiver: Receiver) -> None:
         await client.create(receiver.url)
         own = await Watcher(client).begun()

@@ -115,7 +115,7 @@ class ChangeFeed:
         select d.* from (select id from changed where id > $4 order by id) c
         cross join lateral (select * from deliveries where id = c.id and tenant_id = $1 limit 1) d
         where {matching(5)}
-        order by c.id limit $11
+        order by c.id limit $12
     """  # noqa: S608
 
     async def since(

@@ -25,6 +25,7 @@ class Filter:
     states: Sequence[State] = ()
     status_classes: Sequence[int] = ()
     results: Sequence[Result] = ()
+    replay_id: UUID | None = None
 
     @property
     def conditions(self) -> tuple[object, ...]:
@@ -36,12 +37,13 @@ class Filter:
             [int(state) for state in self.states],
             list(self.status_classes),
             [int(result) for result in self.results],
+            self.replay_id,
         )
 
 
 def matching(first: int) -> str:
     """SQL: whether the delivery `d` meets a filter's conditions, which are the parameters from number `first` on."""
-    webhook_id, event_id, event_type, states, status_classes, results = (f"${first + n}" for n in range(6))
+    webhook_id, event_id, event_type, states, status_classes, results, replay_id = (f"${first + n}" for n in range(7))
     return f"""
         ({webhook_id}::uuid is null or d.webhook_id = {webhook_id})
         and ({event_id}::uuid is null or d.event_id = {event_id})
@@ -49,6 +51,9 @@ def matching(first: int) -> str:
         and ({states}::smallint[] = '{{}}' or d.state = any({states}::smallint[]))
         and ({status_classes}::smallint[] = '{{}}' or d.last_status / 100 = any({status_classes}::smallint[]))
         and ({results}::smallint[] = '{{}}' or d.last_result = any({results}::smallint[]))
+        and ({replay_id}::uuid is null or exists (
+            select from replay_items i
+            where i.replay_id = {replay_id} and i.delivery_id = d.id and i.tenant_id = d.tenant_id))
     """
 
 
@@ -80,26 +85,34 @@ class DeliveryLog:
             rows = await connection.fetch(self.FIRST_ATTEMPTS, delivery_ids, tenant_id)
         return {row["delivery_id"]: _attempt_from_row(row) for row in rows}
 
-    _MATCHES = f"{matching(4)} order by d.id desc limit $10"
+    _MATCHES = f"{matching(4)} order by d.id desc limit $11"
     OF_EVENT = f"""
         select * from deliveries d where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and {_MATCHES}
     """  # noqa: S608
     OF_WEBHOOK = f"""
         select * from (
             select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
-            order by id desc limit $11) d
+            order by id desc limit $12) d
         where {_MATCHES}
     """  # noqa: S608
     FAILED_OF_WEBHOOK = f"""
         select * from (
             select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
-            order by id desc limit $11) d
+            order by id desc limit $12) d
+        where {_MATCHES}
+    """  # noqa: S608
+    OF_REPLAY = f"""
+        select d.* from (
+            select delivery_id from replay_items
+            where replay_id = $10 and tenant_id = $1 and delivery_id >= $2 and delivery_id < $3
+            order by delivery_id desc limit $12) i
+        cross join lateral (select * from deliveries where id = i.delivery_id and tenant_id = $1 limit 1) d
         where {_MATCHES}
     """  # noqa: S608
     # By way of the events, which have an index by tenant: a delivery's id begins like its event's.
     OF_TENANT = f"""
         select d.* from (
-            select id from events where tenant_id = $1 and id >= $2 and id <= $12 order by id desc limit $11) e
+            select id from events where tenant_id = $1 and id >= $2 and id <= $13 order by id desc limit $12) e
         cross join lateral (
             select * from deliveries where tenant_id = $1 and event_id = e.id and id < $3
               and id >= (left(e.id::text, 24) || '000000000000')::uuid
@@ -115,6 +128,11 @@ class DeliveryLog:
     SCANNED_FAILED_OF_WEBHOOK = """
         select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
         order by id desc offset $5 limit 1
+    """
+    SCANNED_OF_REPLAY = """
+        select delivery_id from replay_items
+        where replay_id = $4 and tenant_id = $1 and delivery_id >= $2 and delivery_id < $3
+        order by delivery_id desc offset $5 limit 1
     """
     SCANNED_OF_TENANT = """
         select id from events where tenant_id = $1 and id >= $2 and id <= $3 order by id desc offset $4 limit 1
@@ -135,6 +153,9 @@ class DeliveryLog:
                 since, before = max(since, low), min(before, ids.after(high))
                 rows = await connection.fetch(self.OF_EVENT, tenant_id, since, before, *conditions, limit + 1)
                 scanned = None
+            elif filter.replay_id is not None:
+                rows = await connection.fetch(self.OF_REPLAY, tenant_id, since, before, *conditions, limit + 1, scan)
+                scanned = (self.SCANNED_OF_REPLAY, tenant_id, since, before, filter.replay_id, scan - 1)
             elif filter.webhook_id is not None:
                 query, where_to = self.OF_WEBHOOK, self.SCANNED_OF_WEBHOOK
                 if list(filter.states) == [State.FAILED]:
@@ -152,7 +173,8 @@ class DeliveryLog:
             if len(rows) > limit:
                 return page, page[-1].id
             last = None if scanned is None else await connection.fetchval(*scanned)
-            return page, last if last is None or filter.webhook_id is not None else ids.deliveries_of(last)[0]
+        of_tenant = filter.replay_id is filter.webhook_id is None
+        return page, ids.deliveries_of(last)[0] if last is not None and of_tenant else last
 
 
 def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
