@@ -847,13 +847,16 @@ def replays_and_watches() -> Iterator[Row]:
         ("filter.webhook_id",),
         says="include_missed",
     )
+    again = replay(missed=True, replay_id="rpl_" + "0" * 26)
+    yield Row("replay: missed events of a replay", again, ("filter.replay_id",), says="not for include_missed")
+    yield Row("replay: of no replay's id", replay(webhook_id="", replay_id="x"), ("filter.replay_id",))
     yield Row("replay: missed events of no webhook", replay(missed=True, webhook_id="whk_" + "0" * 26), **missing)
     for rate in (0.09, -1, 1000.1, float("nan"), float("inf")):
         yield Row(f"replay: rate {rate}", replay(rate), ("rate",))
     late, early = timestamp_pb2.Timestamp(seconds=2), timestamp_pb2.Timestamp(seconds=1)
     wrong_filter = {
         "webhook_id": "x", "event_id": "y", "event_type": "a b", "states": [9], "status_classes": [0],
-        "outcomes": [99],
+        "outcomes": [99], "replay_id": "evt_" + "0" * 26,
     }  # fmt: skip
     paths = tuple(f"filter.{name}" for name in wrong_filter)
     yield Row(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -32,12 +33,12 @@ def by_type(request: Received) -> tuple[int, str]:
     return {"User": 200, "Role": 404}.get(kind, 422), ""
 
 
-async def entries(client: Client, webhook_id: str = "") -> list[delivery_pb2.Delivery]:
+async def entries(client: Client, webhook_id: str = "", **filter: Any) -> list[delivery_pb2.Delivery]:
     """All deliveries, oldest event first."""
     request = delivery_service_pb2.ListDeliveriesRequest(
         tenant_id=client.tenant,
         page_size=1000,
-        filter=delivery_service_pb2.DeliveryFilter(webhook_id=webhook_id),
+        filter=delivery_service_pb2.DeliveryFilter(webhook_id=webhook_id, **filter),
     )
     return sorted((await client.deliveries.ListDeliveries(request)).deliveries, key=lambda each: each.event_id)
 
@@ -342,6 +343,58 @@ class TestStopping:
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND")
         client.tenant = tenant
         assert await client.stop_replay(answer.replay_id) == 3
+
+
+class TestTheLogKnowsThem:
+    async def test_which_it_chose(self, client: Client, webhook: webhook_pb2.Webhook) -> None:
+        """Whatever has become of them; no other replay's, no other tenant's."""
+        await emit(client, "Role.Created")
+        await all_ended(client)
+        one = await client.replay(webhook_id=webhook.id, event_type="Role.Created", states=[FAILED])
+        two = await client.replay(webhook_id=webhook.id, states=[SUCCEEDED])
+        await all_ended(client)
+        for replay, expected in ((one, ["Role.Created"] * 2), (two, ["User.Created", "User.Deleted"])):
+            assert [each.event_type for each in await entries(client, replay_id=replay.replay_id)] == expected
+        found = {"replay_id": two.replay_id}
+        assert len(await entries(client, event_type="User.Deleted", **found)) == 1
+        assert len(await entries(client, webhook.id, states=[SUCCEEDED], **found)) == 2
+        assert not await entries(client, states=[FAILED], **found)
+        (event,) = {each.event_id for each in await entries(client, event_type="User.Deleted")}
+        assert len(await entries(client, event_id=event, **found)) == 1
+        assert not await entries(client, event_id=event, replay_id=one.replay_id)
+        assert not await entries(client, (await client.create()).id, **found)
+        assert not await entries(client, replay_id="rpl_" + "0" * 26)
+        client.tenant += "-b"
+        assert not await entries(client, **found)
+
+    async def test_those_taken_back_and_those_made(self, client: Client) -> None:
+        await emit(client, "User.Created", "User.Deleted")
+        webhook = await client.create()
+        await disable(client, webhook.id)
+        replay = await client.replay(webhook_id=webhook.id, missed=True)
+        assert {each.state for each in await entries(client, replay_id=replay.replay_id)} == {PENDING}
+        await client.stop_replay(replay.replay_id)
+        assert [each.state for each in await entries(client, replay_id=replay.replay_id)] == [CANCELLED] * 2
+
+    async def test_what_failed_again_is_replayed_again(
+        self, client: Client, webhook: webhook_pb2.Webhook, receiver: Receiver
+    ) -> None:
+        """The replay is enough to choose them; what has failed elsewhere is left alone."""
+        receiver.decide = lambda request: (404 if "Role" in request.headers["hookpost-event"] else 200, "")
+        first = await client.replay(webhook_id=webhook.id)
+        await all_ended(client)
+        await emit(client, "Role.Created")
+        await all_ended(client)
+        assert (await client.replay(replay_id=first.replay_id, dry_run=True)).delivery_count == 2
+        assert (
+            await client.replay(replay_id=first.replay_id, event_type="Role.Deleted", dry_run=True)
+        ).delivery_count == 1
+        second = await client.replay(replay_id=first.replay_id)
+        assert second.delivery_count == 2
+        await all_ended(client)
+        assert [each.attempt_count for each in await entries(client, replay_id=second.replay_id)] == [3, 3]
+        assert [each.attempt_count for each in await entries(client, replay_id=first.replay_id)] == [3, 2, 3]
+        assert not (await client.replay(replay_id="rpl_" + "0" * 26)).replay_id
 
 
 class TestTooMany:

@@ -3,7 +3,9 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import grpc
@@ -16,8 +18,9 @@ from hookpost_server.actions.watching import Watches
 from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Delivery, State
 from hookpost_server.rpc import watching
-from hookpost_server.store.changes import ChangeFeed
+from hookpost_server.store.changes import ChangeFeed, Place
 from hookpost_server.store.database import Database
+from hookpost_server.store.delivery_log import Filter
 from tests.receiver import Receiver
 from tests.rpc.serving import Client, config, connected, eventually, refusal, refused, serving
 
@@ -28,6 +31,8 @@ FAILED, CANCELLED = delivery_pb2.DELIVERY_STATE_FAILED, delivery_pb2.DELIVERY_ST
 LATER = webhook_pb2.RetryPolicy(delays=[duration_pb2.Duration(seconds=3600)], jitter=0.0)
 AT_ONCE = webhook_pb2.RetryPolicy(delays=[duration_pb2.Duration()] * 2, jitter=0.0)
 PATIENCE = 30.0  # seconds
+
+ALL = Filter(since=ids.first_of(0), before=UUID(int=2**128 - 1))
 
 Answer = delivery_service_pb2.WatchDeliveriesResponse
 
@@ -167,6 +172,23 @@ class TestChanges:
             assert all(fits(each) for each in told), filter
             assert seen == expected, filter
 
+    async def test_a_replay(self, client: Client, receiver: Receiver) -> None:
+        """What it chose and nothing else, from its beginning on."""
+        receiver.decide = lambda request: (404, "")
+        webhook = await client.create(receiver.url)
+        entries = [(await client.ended((await client.emit()).event_id))[0] for _ in range(2)]
+        begin = (await Watcher(client).begun()).token
+        replay = await client.replay(webhook_id=webhook.id, event_id=entries[0].event_id)
+        watcher = await Watcher(client, replay_id=replay.replay_id).begun()
+        await client.ended(entries[0].event_id)
+        await client.redeliver(entries[1].id)
+        await client.ended(entries[1].event_id)
+        await client.redeliver(entries[0].id)
+        told = await watcher.until(lambda each: each.attempt_count == 3)
+        assert {each.id for each in told} == {entries[0].id}
+        refusal = await refused(client.watch(begin, replay_id=replay.replay_id).read())
+        assert "resume_token" in refusal.violations, "a token of another watch"
+
     async def test_tenants_are_apart(self, client: Client, receiver: Receiver) -> None:
         await client.create(receiver.url)
         own = await Watcher(client).begun()
@@ -265,23 +287,36 @@ class TestResuming:
             second.tenant = tenant
             await Watcher(second, watcher.token).until(lambda each: each.event_id == event)
 
+    async def test_a_token_from_before_the_first_event(self, receiver: Receiver, database_url: str) -> None:
+        async with serving(config(database_url)) as server, connected(server.address) as client:
+            watcher = await Watcher(client).begun()
+            watcher.call.cancel()
+            await client.create(receiver.url)
+            event = (await client.emit()).event_id
+            await Watcher(client, watcher.token).until(lambda each: each.event_id == event)
+
     async def test_a_token_that_is_too_old(self, receiver: Receiver, database_url: str) -> None:
-        """Retention has removed what happened after it."""
+        """Some of what happened after it has been removed; one from after that is still good."""
         async with serving(config(database_url)) as server, connected(server.address) as client:
             await client.create(receiver.url)
+            early = (await Watcher(client).begun()).token
             first = await client.emit()
             await client.ended(first.event_id)
-            token = (await Watcher(client).begun()).token
-            await client.ended((await client.emit()).event_id)
-            await client.ended((await client.emit()).event_id)
-            connection = await asyncpg.connect(database_url)
-            for table, name in (("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id")):
-                await connection.execute(f"delete from {table} where {name} < (select max(id::text)::uuid from events)")
-            await connection.close()
-            told = await refused(client.watch(token).read())
+            late = (await Watcher(client).begun()).token
+            second = (await client.emit()).event_id
+            await client.ended(second)
+            database = await Database.open(database_url, max_size=1)
+            before = ids.parse(ids.EVENT, second)
+            async with database.transaction() as connection:
+                await ChangeFeed(database).forget(connection, ids.deliveries_of(before)[0])
+                for table, name in (("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id")):
+                    await connection.execute(f"delete from {table} where {name} < $1", ids.deliveries_of(before)[0])
+            await database.close()
+            told = await refused(client.watch(early).read())
             assert (told.code, told.reason) == (grpc.StatusCode.OUT_OF_RANGE, "TOKEN_EXPIRED")
             assert int(told.metadata["oldest"]) > 0
             assert "without a resume token" in told.message
+            await Watcher(client, late).until(lambda each: each.event_id == second)
             await Watcher(client).begun()
 
     async def test_a_token_from_the_future(self, client: Client) -> None:
@@ -289,8 +324,56 @@ class TestResuming:
         request = delivery_service_pb2.WatchDeliveriesRequest(
             tenant_id=client.tenant, filter=delivery_service_pb2.DeliveryFilter()
         )
-        told = await refused(client.watch(watching.token(request, 2**60)).read())
+        told = await refused(client.watch(watching.token(request, Place(2**60))).read())
         assert (told.code, told.reason) == (grpc.StatusCode.OUT_OF_RANGE, "TOKEN_EXPIRED")
+
+
+class TestMany:
+    MANY = 6_000
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def failed(self, client: Client, module_database_url: str) -> str:
+        """A disabled webhook with many deliveries that failed."""
+        webhook = await client.create()
+        await client.webhooks.DisableWebhook(
+            webhook_service_pb2.DisableWebhookRequest(webhook_id=webhook.id, tenant_id=client.tenant)
+        )
+        first = ids.parse(ids.EVENT, (await client.emit()).event_id)
+        connection = await asyncpg.connect(module_database_url)
+        # The ids differ in the random bits only, so that all are of this moment.
+        await connection.execute(
+            """
+            insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, finish_time, state)
+            select $1, id, id, $2, 'User.Created', now(), now(), 3
+            from (select ($3 || lpad(to_hex(n), 16, '0'))::uuid as id from generate_series(1, $4) n) made
+            """,
+            client.tenant,
+            ids.parse(ids.WEBHOOK, webhook.id),
+            first.hex[:16],
+            self.MANY,
+        )
+        await connection.close()
+        return webhook.id
+
+    async def test_a_large_replay_ends_no_watch(self, client: Client, receiver: Receiver, failed: str) -> None:
+        """Every change of it is told once, though the stream is cut amid; who looks for others is told of those."""
+        watcher = await Watcher(client, states=[PENDING, SUCCEEDED]).begun()
+        other = await Watcher(client, event_type="Role.Created").begun()
+        assert (await client.replay(webhook_id=failed)).delivery_count == self.MANY
+        seen: list[str] = []
+        while len(seen) < self.MANY:
+            if len(seen) == self.MANY // 2:
+                watcher.call.cancel()
+                watcher = await Watcher(client, watcher.token, states=[PENDING, SUCCEEDED]).begun()
+            answer = await watcher.answer()
+            if answer.HasField("delivery"):
+                seen.append(answer.delivery.id)
+        assert len(set(seen)) == self.MANY
+        await client.create(receiver.url, event_types=["Role.Created"])
+        event = (await client.emit(type="Role.Created")).event_id
+        assert {each.event_id for each in await other.until(lambda each: each.state == SUCCEEDED)} == {event}
+        told = await watcher.until(lambda each: each.state == SUCCEEDED)
+        assert {each.event_id for each in told} == {event}
 
 
 async def test_it_ends_at_shutdown(database_url: str) -> None:
@@ -306,7 +389,7 @@ async def test_it_ends_at_shutdown(database_url: str) -> None:
 
 
 class TestFeed:
-    """The parts below the edge, with bounds that are soon reached."""
+    """The parts below the edge."""
 
     @pytest_asyncio.fixture(loop_scope="module")
     async def database(self, module_database_url: str) -> AsyncIterator[Database]:
@@ -321,13 +404,14 @@ class TestFeed:
     async def test_silence_is_told(self, client: Client, feed: ChangeFeed, receiver: Receiver) -> None:
         """Heartbeats carry positions that go on: a quiet watcher's token does not grow old."""
         async with asyncio.timeout(PATIENCE):
-            steps = Watches(feed, heartbeat=0.0).changes(client.tenant, None)
+            steps = Watches(feed, heartbeat=0.0).changes(client.tenant, None, ALL)
             told = [await anext(steps)]
             await client.emit()  # to no webhook
             while told[-1][1] == told[0][1]:
                 told.append(await anext(steps))
-            assert not any(found for found, _ in told)
-            assert [position for _, position in told] == sorted(position for _, position in told)
+            assert not any(changed for changed, _ in told)
+            positions = [place.position for _, place in told]
+            assert positions == sorted(positions)
             await steps.aclose()
 
     async def test_what_does_not_match_is_silence_too(
@@ -335,37 +419,47 @@ class TestFeed:
     ) -> None:
         await client.create(receiver.url)
         async with asyncio.timeout(PATIENCE):
-            steps = Watches(feed, heartbeat=0.0).changes(client.tenant, None, lambda each: False)
+            steps = Watches(feed, heartbeat=0.0).changes(client.tenant, None, replace(ALL, event_type="No.Such"))
             _, begin = await anext(steps)
             event = (await client.emit()).event_id
             await client.ended(event)
-            position = begin
-            while position == begin:
-                found, position = await anext(steps)
-                assert not found
+            place = begin
+            while place == begin:
+                changed, place = await anext(steps)
+                assert changed is None
             await steps.aclose()
 
     async def test_no_heartbeat_amid_changes(self, client: Client, feed: ChangeFeed, receiver: Receiver) -> None:
         await client.create(receiver.url)
         async with asyncio.timeout(PATIENCE):
-            steps = Watches(feed, heartbeat=3600.0).changes(client.tenant, None)
+            steps = Watches(feed, heartbeat=3600.0).changes(client.tenant, None, ALL)
             await anext(steps)
             await client.ended((await client.emit()).event_id)
-            found: list[Delivery] = []
-            while not found or found[-1].state is not State.SUCCEEDED:
-                found, _ = await anext(steps)
-                assert found
+            changed = None
+            while changed is None or changed.state is not State.SUCCEEDED:
+                changed, _ = await anext(steps)
+                assert changed
             await steps.aclose()
 
-    async def test_one_who_falls_behind_is_told(self, client: Client, feed: ChangeFeed, receiver: Receiver) -> None:
+    async def test_one_who_falls_behind_is_told(
+        self, client: Client, feed: ChangeFeed, receiver: Receiver, database: Database
+    ) -> None:
+        """Who does not read is waited for, until something is removed that was not taken."""
         await client.create(receiver.url)
         async with asyncio.timeout(PATIENCE):
-            steps = Watches(feed, most=2).changes(client.tenant, None)
-            await anext(steps)
-            for _ in range(3):
-                await client.ended((await client.emit()).event_id)
-            with pytest.raises(errors.TokenExpired, match="more than 2 deliveries"):
-                await anext(steps)
+            slow, slower = (Watches(feed, page=1).changes(client.tenant, None, ALL) for _ in range(2))
+            await anext(slow), await anext(slower)
+            entries = [(await client.ended((await client.emit()).event_id))[0] for _ in range(3)]
+            seen: set[str] = set()
+            while seen != {each.id for each in entries}:
+                changed, _ = await anext(slow)
+                assert changed
+                seen.add(text_id(changed))
+            async with database.transaction() as connection:
+                await feed.forget(connection, ids.after(ids.parse(ids.DELIVERY, entries[-1].id)))
+            with pytest.raises(errors.TokenExpired, match="has been removed"):
+                await anext(slower)
+            await slow.aclose()
 
     async def test_a_long_transaction_leads_to_no_gap(
         self, client: Client, feed: ChangeFeed, receiver: Receiver, module_database_url: str
@@ -388,10 +482,10 @@ class TestFeed:
 
         async def look() -> None:
             nonlocal position
-            step = await feed.since(client.tenant, position, most=100)
-            assert step.position >= position
-            position = step.position
-            seen.update(text_id(each) for each in step.deliveries)
+            step = await feed.since(client.tenant, Place(position), ALL)
+            assert step.place.position >= position
+            position = step.place.position
+            seen.update(text_id(each) for each, _ in step.told)
 
         for _ in range(3):
             await look()

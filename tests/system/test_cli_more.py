@@ -44,17 +44,23 @@ class Tenant:
         return self.run("webhook", "create", *where, *arguments).out.strip()
 
     @contextmanager
-    def background(self, *arguments: str, until: str) -> Iterator[subprocess.Popen[str]]:
-        """Runs beside the test, from the moment at which it says `until`."""
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Runs beside the test."""
         environ = CLEAN | self._variables | {"HOOKPOST_ADDRESS": self._address}
         with subprocess.Popen(
             [HOOKPOST, *arguments], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
-                wait_for(process, f"({until})", "stderr")
                 yield process
             finally:
                 process.kill()
+
+    @contextmanager
+    def background(self, *arguments: str, until: str) -> Iterator[subprocess.Popen[str]]:
+        """Runs beside the test, from the moment at which it says `until`."""
+        with self.started(*arguments) as process:
+            wait_for(process, f"({until})", "stderr")
+            yield process
 
     def sink(self, port: int, status: str = "200", *arguments: str) -> Any:
         return self.background("sink", "--port", str(port), "--status", status, *arguments, until="Listening")
@@ -164,31 +170,44 @@ def test_replay(tenant: Tenant) -> None:
     chosen = ("replay", "--webhook", webhook, "--since", "1h")
     assert tenant.run(*chosen, "--dry-run", "--rate", "2").out == "This would send 3 requests over about 1.0 s.\n"
     assert "Hint: --dry-run counts, --yes begins" in tenant.run(*chosen, code=2).err
-    assert "needs --webhook or --event" in tenant.run("replay", "--yes", code=2).err
+    assert "needs --webhook, --event or --replay" in tenant.run("replay", "--yes", code=2).err
     asked = tenant.on_a_terminal(*chosen, answer="n")
     assert asked.code == 130
     assert "This will send 3 requests over about 100 ms. Continue?" in asked.err
-    assert "3 failed" in tenant.run(*chosen, "--yes", code=1).out
+    failed = tenant.run(*chosen, "--yes", code=1)
+    assert "3 failed" in failed.out
+    (named,) = re.findall(r"hookpost delivery list --replay (rpl_\w{26})", failed.err)
+    assert len(tenant.run("delivery", "list", "--replay", named, "-o", "id").out.split()) == 3
+    tenant.run("emit", "User.Created", "--wait", "5s", code=1)
 
     with tenant.sink(port):
-        done = tenant.on_a_terminal(*chosen, answer="y")
+        done = tenant.on_a_terminal("replay", "--replay", named, answer="y")
         assert (done.code, done.out) == (0, "Sent 3 deliveries again: 3 succeeded, 0 failed.\n")
+        assert not tenant.run("delivery", "list", "--replay", named, "--state", "failed", "-o", "id").out
+        assert tenant.run(*chosen, "--yes").out.startswith("Sent 1 delivery again: 1")
         assert tenant.run(*chosen, "--dry-run").out == "This would send 0 requests.\n"
 
         again = (*chosen, "--state", "succeeded", "--rate", "0.1", "--yes")
-        with tenant.background(*again, until=r"of 3 deliveries to go") as replaying:
+        with tenant.background(*again, until=r"of 4 deliveries to go") as replaying:
             replaying.send_signal(signal.SIGINT)
             said = replaying.communicate(timeout=20)[1]
             assert replaying.returncode == 130
-            assert re.search(r"Stopped; [23] deliveries as before, not sent again\.", said)
+            assert re.search(r"Stopped; [234] deliveries as before, not sent again\.", said)
 
         detached = tenant.run(*again, "--detach").out.strip()
         assert re.fullmatch(r"rpl_\w{26}", detached)
         assert "Stopped; " in tenant.run("replay", "--stop", detached).err
         eventually(lambda: not tenant.run("delivery", "list", "--state", "pending", "-o", "id").out)
 
+        with tenant.started(*again) as replaying:
+            tenant.run("replay", "--stop", wait_for(replaying, r"--stop (rpl_\w{26})", "stderr"))
+            out, err = replaying.communicate(timeout=20)
+            assert replaying.returncode == 1, "stopped by somebody else: not all have succeeded"
+            assert "more stopped, cancelled or removed" in out
+            assert "Error: " in err
+
         late = tenant.webhook(port)
-        assert tenant.run("replay", "--webhook", late, "--missed", "--yes").out.startswith("Sent 3 deliveries again: 3")
+        assert tenant.run("replay", "--webhook", late, "--missed", "--yes").out.startswith("Sent 4 deliveries again: 4")
 
 
 def test_watch(tenant: Tenant) -> None:

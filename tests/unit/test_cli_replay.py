@@ -1,4 +1,4 @@
-"""What a replay's progress counts, and what it leaves out."""
+"""How a replay is followed to its end, and what is said of it then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hookpost.v1.delivery_service_pb2 import (
 )
 from hookpost_server.cli import replay_progress
 from hookpost_server.cli.channel import Remote
-from hookpost_server.cli.replay import result
+from hookpost_server.cli.replay import shortfall
 from hookpost_server.cli.replay_progress import Followed
 from hookpost_server.domain import ids
 
@@ -43,8 +43,8 @@ class Log:
         return list(items(ListDeliveriesResponse(deliveries=self.pages.pop(0))))[:limit], False
 
 
-def delivery(name: str, ended: timedelta | None = None) -> d.Delivery:
-    found = d.Delivery(id=name)
+def delivery(name: str, state: d.DeliveryState.ValueType, ended: timedelta | None = None) -> d.Delivery:
+    found = d.Delivery(id=name, state=state)
     if ended is not None:
         found.finish_time.FromDatetime(BEGAN + ended)
     return found
@@ -61,44 +61,47 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_progress.time, "sleep", lambda seconds: None)
 
 
-def test_only_its_own_deliveries_count() -> None:
-    other, first, second = delivery("other"), delivery("first"), delivery("second")
-    log = Log([other], [first, other, second], [second, other], [other])
-    chosen = DeliveryFilter(webhook_id="w", states=[d.DELIVERY_STATE_FAILED], status_classes=[5], outcomes=[2])
-    followed = Followed(cast(Remote, log), chosen)
-    assert followed.until_done(begun(datetime.now(UTC)))
+def test_until_none_is_left() -> None:
+    first, second = (delivery(name, d.DELIVERY_STATE_PENDING) for name in ("first", "second"))
+    log = Log([first, second], [second], [])
+    replay = begun(datetime.now(UTC))
+    Followed(cast(Remote, log), replay).until_done()
     assert log.pages == []
     for request in log.requests:
-        assert list(request.filter.states) == [d.DELIVERY_STATE_PENDING]
-        assert not request.filter.status_classes
-        assert not request.filter.outcomes, "a new attempt changes them"
-    assert not log.requests[0].filter.HasField("end_time")
-    until = log.requests[1].filter.end_time.ToDatetime(UTC)
-    assert timedelta(0) < until - BEGAN <= timedelta(milliseconds=2), "events since then are not its business"
-    assert list(chosen.states) == [d.DELIVERY_STATE_FAILED], "the caller's filter stays"
-
-    log.pages = [[delivery("old", timedelta(seconds=-1)), delivery("first", timedelta(seconds=1))]]
-    assert followed.failed() == (1, 0)
-    log.pages = [[delivery("first", timedelta(0)), delivery("other", timedelta(seconds=1))]]
-    assert followed.failed() == (1, 1), "which may have ended, been chosen and failed again, or not"
-    assert list(log.requests[-1].filter.states) == [d.DELIVERY_STATE_FAILED]
-
-
-def test_the_result_says_no_more_than_is_known() -> None:
-    assert result(3, 1, 0, done=True) == "Sent 3 deliveries again: 2 succeeded, 1 failed."
-    assert result(3, 1, 0, done=False) == "Sent some of 3 deliveries; 1 failed again so far."
-    assert "succeeded" not in result(3, 1, 2, done=True)
-
-
-def test_an_earlier_end_stays() -> None:
-    log = Log([], [])
-    chosen = DeliveryFilter(webhook_id="w")
-    chosen.end_time.FromDatetime(BEGAN - timedelta(hours=1))
-    assert Followed(cast(Remote, log), chosen).until_done(begun(datetime.now(UTC)))
-    assert log.requests[1].filter.end_time == chosen.end_time
+        assert request.filter == DeliveryFilter(replay_id=replay.replay_id, states=[d.DELIVERY_STATE_PENDING])
 
 
 def test_it_gives_up_some_day() -> None:
-    log = Log([], [delivery("first")])
-    followed = Followed(cast(Remote, log), DeliveryFilter(webhook_id="w"))
-    assert not followed.until_done(begun(datetime.now(UTC) - replay_progress.GRACE))
+    log = Log([delivery("first", d.DELIVERY_STATE_PENDING)])
+    Followed(cast(Remote, log), begun(datetime.now(UTC) - replay_progress.GRACE)).until_done()
+    assert log.pages == []
+
+
+LATER, BEFORE = timedelta(0), timedelta(milliseconds=-1)
+
+
+@pytest.mark.parametrize(
+    ("found", "fault", "says"),
+    [
+        ([("a", d.DELIVERY_STATE_SUCCEEDED, LATER), ("b", d.DELIVERY_STATE_SUCCEEDED, LATER)], "", "2 succeeded"),
+        ([("a", d.DELIVERY_STATE_SUCCEEDED, LATER), ("b", d.DELIVERY_STATE_FAILED, LATER)], "1 delivery failed", "1 f"),
+        ([("a", d.DELIVERY_STATE_SUCCEEDED, LATER), ("b", d.DELIVERY_STATE_PENDING, None)], "not all", "1 more under"),
+        (
+            [("a", d.DELIVERY_STATE_SUCCEEDED, LATER), ("b", d.DELIVERY_STATE_SUCCEEDED, BEFORE)],
+            "1 delivery had",
+            "1 m",
+        ),
+        ([("a", d.DELIVERY_STATE_FAILED, BEFORE), ("b", d.DELIVERY_STATE_CANCELLED, LATER)], "2 deliveries", "Sent 0"),
+        ([("a", d.DELIVERY_STATE_SUCCEEDED, LATER)], "1 delivery had been stopped, cancelled or removed", "1 more"),
+        ([], "2 deliveries had been", "0 succeeded, 0 failed. 2 more stopped"),
+    ],
+    ids=["succeeded", "failed", "pending", "taken back", "failed before, cancelled", "one is gone", "all are gone"],
+)
+def test_success_is_claimed_of_what_succeeded_only(
+    found: list[tuple[str, d.DeliveryState.ValueType, timedelta | None]], fault: str, says: str
+) -> None:
+    log = Log([delivery(*each) for each in found])
+    outcome = Followed(cast(Remote, log), begun(BEGAN)).outcome()
+    assert bool(shortfall(outcome)) == bool(fault)
+    assert shortfall(outcome).startswith(fault)
+    assert says in str(outcome)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from ..domain import errors
 from ..domain.delivery import Delivery
-from ..store.changes import ChangeFeed
+from ..store.changes import PAGE, ChangeFeed, Place
+from ..store.delivery_log import Filter
 
-LOOK = 0.25  # seconds between looks
+LOOK = 0.25  # seconds between looks, while there is nothing more to read
+LOOKS = 2  # at once, of all watchers of this process: who has much to catch up with must not take all connections
 HEARTBEAT = 15.0  # seconds of silence after which the position is told all the same
-MOST = 5_000  # changes in one look; who is further behind than that is told so
 
 
 class Watches:
-    """Streams of changes; each watcher has its own position and holds nothing else."""
+    """Streams of changes; each watcher has its own place and holds no more than a page.
 
-    def __init__(self, feed: ChangeFeed, *, heartbeat: float = HEARTBEAT, most: int = MOST) -> None:
+    The reader sets the pace. How far one may fall behind is bounded by what the database still has.
+    """
+
+    def __init__(self, feed: ChangeFeed, *, heartbeat: float = HEARTBEAT, page: int = PAGE) -> None:
         self._feed = feed
         self._heartbeat = heartbeat
-        self._most = most
+        self._page = page
+        self._looks = asyncio.Semaphore(LOOKS)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -29,31 +34,34 @@ class Watches:
         self._stopping.set()
 
     async def changes(
-        self, tenant_id: str, position: int | None, matches: Callable[[Delivery], bool] = lambda delivery: True
-    ) -> AsyncIterator[tuple[list[Delivery], int]]:
-        """What changed and matches, in steps, each with the position after it; an empty step is a heartbeat.
+        self, tenant_id: str, place: Place | None, filter: Filter
+    ) -> AsyncIterator[tuple[Delivery | None, Place]]:
+        """Each change that meets the filter's conditions, with the place after it; without a delivery: a heartbeat.
 
         Raises TokenExpired when it can't go on without a gap, ShuttingDown, DatabaseUnavailable.
         """
         now = await self._feed.position()
-        if position is None:
-            position = now
-        elif position < (oldest := await self._feed.oldest()):
-            raise errors.TokenExpired("what happened since then has been removed by retention", str(oldest))
-        elif position > now:  # the database was put back to an earlier state; its numbers come a second time
+        if place is None:
+            place = Place(now)
+        elif place.position < (oldest := await self._feed.oldest()):
+            raise errors.TokenExpired("some of what happened since then has been removed", str(oldest))
+        elif max(place.position, place.end) > now:  # the database was put back; its numbers come a second time
             raise errors.TokenExpired("the token is ahead of the database", str(now))
-        yield [], position  # so that a watcher can resume from its very beginning
+        yield None, place  # so that a watcher can resume from its very beginning
         told = time.monotonic()
         while not self._stopping.is_set():
-            step = await self._feed.since(tenant_id, position, most=self._most)
-            if step.overflow:
-                raise errors.TokenExpired(f"more than {self._most:,} deliveries changed since", str(step.position))
-            position = step.position
-            found = [delivery for delivery in step.deliveries if matches(delivery)]
+            async with self._looks:
+                step = await self._feed.since(tenant_id, place, filter, page=self._page)
+            place = step.place
             # Traffic that does not match is silence too: its watcher's token must not grow old.
-            if found or time.monotonic() - told >= self._heartbeat:
+            if not step.told and time.monotonic() - told >= self._heartbeat:
+                yield None, place
                 told = time.monotonic()
-                yield found, position
+            for change in step.told:
+                yield change
+                told = time.monotonic()
+            if step.more:
+                continue
             try:
                 async with asyncio.timeout(LOOK):
                     await self._stopping.wait()

@@ -49,13 +49,18 @@ def list_(remote: Remote, /, limit: int, output: str, **chosen: Any) -> None:
     Examples:
       hookpost delivery list --webhook whk_… --state failed --since 2d
       hookpost delivery list --type User.Created --status 5xx --outcome timed-out -o jsonl
+      hookpost delivery list --replay rpl_… --state failed
     """
     from hookpost.v1.delivery_service_pb2 import ListDeliveriesRequest
 
     request = ListDeliveriesRequest(tenant_id=remote.tenant, filter=build(chosen))
     found, more = remote.collect(remote.deliveries.ListDeliveries, request, lambda answer: answer.deliveries, limit)
     out.print_list(output, found, COLUMNS, lambda delivery: delivery.id)
-    out.say_rest(len(found), more, "delivery" + ("" if chosen["since"] or chosen["event"] else " of the last 24 h"))
+    out.say_rest(
+        len(found),
+        more,
+        "delivery" + ("" if chosen["since"] or chosen["event"] or chosen["replay"] else " of the last 24 h"),
+    )
 
 
 @delivery.command()

@@ -36,6 +36,7 @@ def filter_options(*, times: bool) -> Callable[[F], F]:
     options = [
         click.option("--webhook", default="", metavar="ID", help="Only of this webhook."),
         click.option("--event", default="", metavar="ID", help="Only of this event."),
+        click.option("--replay", default="", metavar="ID", help="Only what this replay sent again."),
         click.option("--type", "type_", default="", metavar="TYPE", help="Only of this event type."),
         click.option("--state", multiple=True, type=click.Choice(STATES), help="Only in this state, repeatable."),
         click.option("--status", multiple=True, type=click.Choice(CLASSES), help="Only if last answered so."),
@@ -65,6 +66,7 @@ def build(values: dict[str, Any]) -> DeliveryFilter:
     chosen = DeliveryFilter(
         webhook_id=values["webhook"],
         event_id=values["event"],
+        replay_id=values["replay"],
         event_type=values["type_"],
         states=[DeliveryState.Value(f"DELIVERY_STATE_{name.upper()}") for name in values["state"]],
         status_classes=[int(name[0]) for name in values["status"]],

@@ -49,7 +49,7 @@ def watch(remote: Remote, /, resume: str, limit: int | None, until_done: bool, o
     from hookpost_server.cli.watching import Watch
 
     if until_done and (resume or chosen["state"] or chosen["status"] or chosen["outcome"]):
-        raise Failure("--until-done goes with --webhook, --event and --type only", code=ExitCode.USAGE)
+        raise Failure("--until-done goes with --webhook, --event, --replay and --type only", code=ExitCode.USAGE)
     filter_ = build(chosen)
     watching = Watch(remote, filter_, resume)
     open_ones: set[str] | None = None

@@ -17,6 +17,7 @@ from hookpost_server.cli.remote import remote_command
 if TYPE_CHECKING:
     from hookpost.v1.delivery_service_pb2 import ReplayDeliveriesRequest
     from hookpost_server.cli.channel import Remote
+    from hookpost_server.cli.replay_progress import Outcome
 
 RATE = 20.0  # a second; the server's default
 _PATIENCE = 60.0  # seconds: a replay changes up to 50,000 rows
@@ -46,15 +47,22 @@ def replay(
 ) -> None:
     """Send many deliveries again.
 
-    Those of a webhook or an event that failed, unless --state says otherwise, in the last 24 h unless --since does.
-    Counts first and asks. Each gets one more attempt, in the same log entry and with the same event id. Ctrl-C stops
-    what has not been attempted yet. Exit code 1 if some failed again.
+    Those of a webhook, an event or an earlier replay that failed, unless --state says otherwise; of a webhook in the
+    last 24 h, unless --since does. Counts first and asks. Each gets one more attempt, in the same log entry and with
+    the same event id. Ctrl-C stops what has not been attempted yet.
+
+    \b
+    Exit codes, beside those of all commands:
+      0    all have succeeded; with --dry-run, --detach and --stop: counted, begun, stopped
+      1    some failed again, have not ended a minute after the last became due, or were stopped by somebody
+      130  interrupted, and stopped
 
     \b
     Examples:
       hookpost replay --webhook whk_… --since 2h --dry-run
       hookpost replay --webhook whk_… --since 2h --rate 5
       hookpost replay --webhook whk_… --since 7d --missed --yes
+      hookpost replay --replay rpl_… --yes
       hookpost replay --stop rpl_…
     """
     from hookpost.v1.delivery_service_pb2 import ReplayDeliveriesRequest
@@ -65,8 +73,10 @@ def replay(
     request = ReplayDeliveriesRequest(
         tenant_id=remote.tenant, filter=build(chosen), include_missed=missed, rate=rate, dry_run=True
     )
-    if not chosen["webhook"] and not chosen["event"]:
-        raise Failure("a replay needs --webhook or --event", hint="hookpost replay --help", code=ExitCode.USAGE)
+    if not (chosen["webhook"] or chosen["event"] or chosen["replay"]):
+        raise Failure(
+            "a replay needs --webhook, --event or --replay", hint="hookpost replay --help", code=ExitCode.USAGE
+        )
     if not dry_run and not yes and not sys.stdin.isatty():
         raise Failure("a replay needs a yes", hint="--dry-run counts, --yes begins", code=ExitCode.USAGE)
     counted = remote.call(remote.deliveries.ReplayDeliveries, request, deadline=_PATIENCE)
@@ -97,7 +107,6 @@ def stop(remote: Remote, replay_id: str) -> None:
 def _begin(remote: Remote, request: ReplayDeliveriesRequest, output: str, *, detach: bool) -> None:
     from hookpost_server.cli.replay_progress import Followed
 
-    followed = Followed(remote, request.filter)
     request.dry_run = False
     begun = remote.call(remote.deliveries.ReplayDeliveries, request, deadline=_PATIENCE)
     if not begun.replay_id:
@@ -107,27 +116,27 @@ def _begin(remote: Remote, request: ReplayDeliveriesRequest, output: str, *, det
     if detach:
         print_one(output, begun, begun.replay_id, lambda: begun.replay_id)
         return
+    followed = Followed(remote, begun)
     try:
-        done = followed.until_done(begun)
+        followed.until_done()
     except KeyboardInterrupt:
         stop(remote, begun.replay_id)
         raise
-    failed, doubtful = followed.failed()
-    print_one(output, begun, begun.replay_id, lambda: result(begun.delivery_count, failed, doubtful, done=done))
-    if failed or not done:
+    outcome = followed.outcome()
+    print_one(output, begun, begun.replay_id, lambda: str(outcome))
+    if fault := shortfall(outcome):
         raise Failure(
-            f"{plural(failed, 'delivery')} failed again" if failed else "not all of them have ended",
-            hint="hookpost delivery list shows them, hookpost delivery explain says why",
+            fault,
+            hint=f"hookpost delivery list --replay {begun.replay_id} shows them, hookpost delivery explain says why",
         )
 
 
-def result(count: int, failed: int, doubtful: int, *, done: bool) -> str:
-    """What became of them, and no more than is known."""
-    if not done:
-        return f"Sent some of {plural(count, 'delivery')}; {failed} failed again so far."
-    if doubtful:
-        return (
-            f"Sent {plural(count, 'delivery')} again: at least {failed} failed; {doubtful} more did that were being "
-            "tried when the replay began, and may be among them."
-        )
-    return f"Sent {plural(count, 'delivery')} again: {count - failed} succeeded, {failed} failed."
+def shortfall(outcome: Outcome) -> str:
+    """What keeps one from saying that all have succeeded; empty when all have."""
+    if outcome.failed:
+        return f"{plural(outcome.failed, 'delivery')} failed again"
+    if outcome.pending:
+        return "not all of them have ended"
+    if outcome.succeeded != outcome.count:
+        return f"{plural(outcome.unsent, 'delivery')} had been stopped, cancelled or removed"
+    return ""

@@ -86,12 +86,15 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
         with fields.Faults() as faults:
             tenant_id = faults.read("", fields.tenant, request)
             filter = self._filter(request, faults)
-            if not filter.webhook_id and not filter.event_id:
-                faults.note("filter.webhook_id", "is required, or filter.event_id")
+            given = request.filter
+            if not (given.webhook_id or given.event_id or given.replay_id):
+                faults.note("filter.webhook_id", "is required, or filter.event_id, or filter.replay_id")
             if State.PENDING in filter.states:
                 faults.note("filter.states", "must not have PENDING: it is being tried already")
             if request.include_missed and not filter.webhook_id:
                 faults.note("filter.webhook_id", "is required with include_missed")
+            if request.include_missed and given.replay_id:
+                faults.note("filter.replay_id", "is not for include_missed: a replay has missed nothing")
             if request.rate and not MIN_RATE <= request.rate <= MAX_RATE:
                 faults.note("rate", f"must be from {MIN_RATE:g} to {MAX_RATE:g} a second, or 0 for {DEFAULT_RATE:g}")
         filter = replace(filter, states=filter.states or [State.FAILED])
@@ -134,29 +137,27 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
             for name in ("start_time", "end_time"):
                 if request.filter.HasField(name):
                     faults.note(f"filter.{name}", "is not for watching")
-            token = faults.read(None, watching.position, request)
-        resume_token = request.resume_token
-        async for changed, position in self._watches.changes(tenant_id, token, filter.matches):
-            before, resume_token = resume_token, watching.token(request, position)
-            for each in changed:  # who leaves amid a step is told the whole of it again
-                yield delivery_service_pb2.WatchDeliveriesResponse(
-                    delivery=convert.delivery(each), resume_token=resume_token if each is changed[-1] else before
-                )
-            if not changed:
-                yield delivery_service_pb2.WatchDeliveriesResponse(resume_token=resume_token)
+            begin = faults.read(None, watching.place, request)
+        async for changed, place in self._watches.changes(tenant_id, begin, filter):
+            yield delivery_service_pb2.WatchDeliveriesResponse(
+                delivery=None if changed is None else convert.delivery(changed),
+                resume_token=watching.token(request, place),
+            )
 
     def _filter(self, request: Any, faults: fields.Faults) -> Filter:
         given = request.filter
-        webhook_id = event_id = None
+        webhook_id = event_id = replay_id = None
         if given.webhook_id:
             webhook_id = faults.read(None, fields.identity, ids.WEBHOOK, given.webhook_id, "filter.webhook_id")
         if given.event_id:
             event_id = faults.read(None, fields.identity, ids.EVENT, given.event_id, "filter.event_id")
+        if given.replay_id:
+            replay_id = faults.read(None, fields.identity, ids.REPLAY, given.replay_id, "filter.replay_id")
         if given.event_type:
             faults.note("filter.event_type", event.check_type(given.event_type))
         if any(not 1 <= status_class <= 5 for status_class in given.status_classes):
             faults.note("filter.status_classes", "must be from 1 to 5, e.g. 5 for 5xx")
-        default_since = FIRST if event_id else ids.first_of(self._now() - DEFAULT_RANGE)
+        default_since = FIRST if event_id or replay_id else ids.first_of(self._now() - DEFAULT_RANGE)
         since, before = faults.read((FIRST, LAST), time_range, given, default_since, "filter.")
         return Filter(
             since=since,
@@ -167,4 +168,5 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
             states=faults.read([], fields.numbers, State, given.states, "filter.states"),
             status_classes=list(given.status_classes),
             results=faults.read([], fields.numbers, Result, given.outcomes, "filter.outcomes"),
+            replay_id=replay_id,
         )

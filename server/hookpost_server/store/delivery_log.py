@@ -12,6 +12,8 @@ from ..domain import errors, ids
 from ..domain.delivery import Attempt, Delivery, Result, State, Trigger
 from .database import Database
 
+FIRST_LOOK = 4  # events for each entry of a page, before all that may be scanned
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -25,20 +27,36 @@ class Filter:
     states: Sequence[State] = ()
     status_classes: Sequence[int] = ()
     results: Sequence[Result] = ()
+    replay_id: UUID | None = None
 
-    def matches(self, delivery: Delivery) -> bool:
-        """Whether all conditions but the range hold of a delivery."""
+    @property
+    def conditions(self) -> tuple[object, ...]:
+        """What `matching` compares with: all conditions but the range."""
         return (
-            self.webhook_id in (None, delivery.webhook_id)
-            and self.event_id in (None, delivery.event_id)
-            and self.event_type in ("", delivery.event_type)
-            and (not self.states or delivery.state in self.states)
-            and (not self.status_classes or (delivery.last_status or 0) // 100 in self.status_classes)
-            and (not self.results or delivery.last_result in self.results)
+            self.webhook_id,
+            self.event_id,
+            self.event_type,
+            [int(state) for state in self.states],
+            list(self.status_classes),
+            [int(result) for result in self.results],
+            self.replay_id,
         )
 
 
-FIRST_LOOK = 4  # events for each entry of a page, before all that may be scanned
+def matching(first: int) -> str:
+    """SQL: whether the delivery `d` meets a filter's conditions, which are the parameters from number `first` on."""
+    webhook_id, event_id, event_type, states, status_classes, results, replay_id = (f"${first + n}" for n in range(7))
+    return f"""
+        ({webhook_id}::uuid is null or d.webhook_id = {webhook_id})
+        and ({event_id}::uuid is null or d.event_id = {event_id})
+        and ({event_type} = '' or d.type = {event_type})
+        and ({states}::smallint[] = '{{}}' or d.state = any({states}::smallint[]))
+        and ({status_classes}::smallint[] = '{{}}' or d.last_status / 100 = any({status_classes}::smallint[]))
+        and ({results}::smallint[] = '{{}}' or d.last_result = any({results}::smallint[]))
+        and ({replay_id}::uuid is null or exists (
+            select from replay_items i
+            where i.replay_id = {replay_id} and i.delivery_id = d.id and i.tenant_id = d.tenant_id))
+    """
 
 
 class DeliveryLog:
@@ -69,34 +87,34 @@ class DeliveryLog:
             rows = await connection.fetch(self.FIRST_ATTEMPTS, delivery_ids, tenant_id)
         return {row["delivery_id"]: _attempt_from_row(row) for row in rows}
 
-    _MATCHES = """
-        ($4 = '' or d.type = $4)
-        and ($5::smallint[] = '{}' or d.state = any($5::smallint[]))
-        and ($6::smallint[] = '{}' or d.last_status / 100 = any($6::smallint[]))
-        and ($7::smallint[] = '{}' or d.last_result = any($7::smallint[]))
-        order by d.id desc limit $8
-    """
+    _MATCHES = f"{matching(4)} order by d.id desc limit $11"
     OF_EVENT = f"""
-        select * from deliveries d
-        where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.event_id = $9
-          and ($10::uuid is null or d.webhook_id = $10) and {_MATCHES}
+        select * from deliveries d where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and {_MATCHES}
     """  # noqa: S608
     OF_WEBHOOK = f"""
         select * from (
-            select * from deliveries where tenant_id = $1 and webhook_id = $9 and id >= $2 and id < $3
-            order by id desc limit $10) d
+            select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
+            order by id desc limit $12) d
         where {_MATCHES}
     """  # noqa: S608
     FAILED_OF_WEBHOOK = f"""
         select * from (
-            select * from deliveries where tenant_id = $1 and webhook_id = $9 and id >= $2 and id < $3 and state = 3
-            order by id desc limit $10) d
+            select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
+            order by id desc limit $12) d
+        where {_MATCHES}
+    """  # noqa: S608
+    OF_REPLAY = f"""
+        select d.* from (
+            select delivery_id from replay_items
+            where replay_id = $10 and tenant_id = $1 and delivery_id >= $2 and delivery_id < $3
+            order by delivery_id desc limit $12) i
+        cross join lateral (select * from deliveries where id = i.delivery_id and tenant_id = $1 limit 1) d
         where {_MATCHES}
     """  # noqa: S608
     # By way of the events, which have an index by tenant: a delivery's id begins like its event's.
     OF_TENANT = f"""
         select d.* from (
-            select id from events where tenant_id = $1 and id >= $2 and id <= $10 order by id desc limit $9) e
+            select id from events where tenant_id = $1 and id >= $2 and id <= $13 order by id desc limit $12) e
         cross join lateral (
             select * from deliveries where tenant_id = $1 and event_id = e.id and id < $3
               and id >= (left(e.id::text, 24) || '000000000000')::uuid
@@ -113,6 +131,11 @@ class DeliveryLog:
         select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
         order by id desc offset $5 limit 1
     """
+    SCANNED_OF_REPLAY = """
+        select delivery_id from replay_items
+        where replay_id = $4 and tenant_id = $1 and delivery_id >= $2 and delivery_id < $3
+        order by delivery_id desc offset $5 limit 1
+    """
     SCANNED_OF_TENANT = """
         select id from events where tenant_id = $1 and id >= $2 and id <= $3 order by id desc offset $4 limit 1
     """
@@ -124,43 +147,39 @@ class DeliveryLog:
 
         After `scan` rows that did not match, the page ends short rather than late.
         """
-        common = [
-            tenant_id,
-            filter.since,
-            filter.before,
-            filter.event_type,
-            [int(state) for state in filter.states],
-            list(filter.status_classes),
-            [int(result) for result in filter.results],
-            limit + 1,
-        ]
+        since, before, conditions = filter.since, filter.before, filter.conditions
         async with self._database.by_range() as connection:
             scanned: tuple[Any, ...] | None
             if filter.event_id is not None:
                 low, high = ids.deliveries_of(filter.event_id)
-                common[1] = max(filter.since, low)
-                common[2] = min(filter.before, ids.after(high))
-                rows = await connection.fetch(self.OF_EVENT, *common, filter.event_id, filter.webhook_id)
+                since, before = max(since, low), min(before, ids.after(high))
+                rows = await connection.fetch(self.OF_EVENT, tenant_id, since, before, *conditions, limit + 1)
                 scanned = None
+            elif filter.replay_id is not None:
+                rows = await connection.fetch(self.OF_REPLAY, tenant_id, since, before, *conditions, limit + 1, scan)
+                scanned = (self.SCANNED_OF_REPLAY, tenant_id, since, before, filter.replay_id, scan - 1)
             elif filter.webhook_id is not None:
                 query, where_to = self.OF_WEBHOOK, self.SCANNED_OF_WEBHOOK
                 if list(filter.states) == [State.FAILED]:
                     query, where_to = self.FAILED_OF_WEBHOOK, self.SCANNED_FAILED_OF_WEBHOOK
-                rows = await connection.fetch(query, *common, filter.webhook_id, scan)
-                scanned = (where_to, tenant_id, filter.since, filter.before, filter.webhook_id, scan - 1)
+                rows = await connection.fetch(query, tenant_id, since, before, *conditions, limit + 1, scan)
+                scanned = (where_to, tenant_id, since, before, filter.webhook_id, scan - 1)
             else:
                 # The last event that can have deliveries before `before`, which may lie amid an event's deliveries.
-                newest = ids.deliveries_of(UUID(int=max(0, filter.before.int - 1)))[1]
+                newest = ids.deliveries_of(UUID(int=max(0, before.int - 1)))[1]
                 for events in (FIRST_LOOK * (limit + 1), scan):  # a page is mostly found among the first few
-                    rows = await connection.fetch(self.OF_TENANT, *common, min(events, scan), newest)
+                    rows = await connection.fetch(
+                        self.OF_TENANT, tenant_id, since, before, *conditions, limit + 1, min(events, scan), newest
+                    )
                     if len(rows) > limit or events >= scan:
                         break
-                scanned = (self.SCANNED_OF_TENANT, tenant_id, filter.since, newest, scan - 1)
+                scanned = (self.SCANNED_OF_TENANT, tenant_id, since, newest, scan - 1)
             page = [delivery_from_row(row) for row in rows[:limit]]
             if len(rows) > limit:
                 return page, page[-1].id
             last = None if scanned is None else await connection.fetchval(*scanned)
-            return page, last if last is None or filter.webhook_id is not None else ids.deliveries_of(last)[0]
+        of_tenant = filter.replay_id is filter.webhook_id is None
+        return page, ids.deliveries_of(last)[0] if last is not None and of_tenant else last
 
 
 def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:

@@ -17,7 +17,7 @@ import asyncpg
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
 from .database import Database
-from .delivery_log import Filter, delivery_from_row
+from .delivery_log import Filter, delivery_from_row, matching
 
 MOST = 50_000  # deliveries of one replay
 
@@ -53,6 +53,45 @@ _ADJUST_STREAKS = """
 def _adjusted(source: str, sign: str) -> str:
     figures = [_ADJUST.format(unit=unit, source=source, sign=sign) for unit in ("minute", "hour")]
     return ", ".join([*figures, _ADJUST_STREAKS.format(source=source, sign=sign)])
+
+
+# Reaches the deliveries of an earlier replay by their keys.
+_OF_REPLAY = "d.id = any(array(select delivery_id from replay_items where replay_id = $10 and tenant_id = $1)) and"
+
+
+def _chosen_from(way_in: str) -> str:
+    return f"""
+        from deliveries d
+        where {way_in} d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.state <> 1 and {matching(4)}
+          and exists (select from webhooks w where w.id = d.webhook_id and w.tenant_id = d.tenant_id)
+        order by d.id limit $11
+    """
+
+
+def _counted(way_in: str = "") -> str:
+    return f"select count(*) from (select 1 {_chosen_from(way_in)}) chosen"  # noqa: S608
+
+
+def _replayed(way_in: str = "") -> str:
+    return f"""
+        with chosen as materialized (
+            select d.id, d.tenant_id, d.webhook_id, d.state, d.finish_time {_chosen_from(way_in)} for update of d
+        ), numbered as materialized (
+            select *, row_number() over (order by id) as number from chosen
+        ), replayed as (
+            update deliveries d set state = 1, finish_time = null, trigger = {int(Trigger.REPLAY)},
+                due_at = now() + (n.number - 1) * $12::interval, claim_count = d.claim_count + 1
+            from numbered n where d.id = n.id and d.tenant_id = n.tenant_id
+            returning d.tenant_id, d.id, d.claim_count
+        ), itemised as (
+            insert into replay_items (tenant_id, replay_id, delivery_id, claim_count, state, finish_time)
+            select r.tenant_id, $13, r.id, r.claim_count, n.state, n.finish_time
+            from replayed r join numbered n using (id)
+        ), changed as (
+            insert into other_changes (tenant_id, delivery_id) select tenant_id, id from replayed
+        ), {_adjusted("chosen", "-")}
+        select count(*) from replayed
+    """  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,36 +134,10 @@ class Replays:
                 raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, row["webhook_id"]))
             return delivery_from_row(await connection.fetchrow(self.REDELIVER, delivery_id, tenant_id))
 
-    _CHOSEN = """
-        from deliveries d
-        where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.state <> 1 and d.state = any($4::smallint[])
-          and ($5 = '' or d.type = $5)
-          and ($6::smallint[] = '{}' or d.last_status / 100 = any($6::smallint[]))
-          and ($7::smallint[] = '{}' or d.last_result = any($7::smallint[]))
-          and ($8::uuid is null or d.webhook_id = $8) and ($9::uuid is null or d.event_id = $9)
-          and exists (select from webhooks w where w.id = d.webhook_id and w.tenant_id = d.tenant_id)
-        order by d.id limit $10
-    """
-    COUNT = f"select count(*) from (select 1 {_CHOSEN}) chosen"  # noqa: S608
-    REPLAY = f"""
-        with chosen as materialized (
-            select d.id, d.tenant_id, d.webhook_id, d.state, d.finish_time {_CHOSEN} for update of d
-        ), numbered as materialized (
-            select *, row_number() over (order by id) as number from chosen
-        ), replayed as (
-            update deliveries d set state = 1, finish_time = null, trigger = {int(Trigger.REPLAY)},
-                due_at = now() + (n.number - 1) * $11::interval, claim_count = d.claim_count + 1
-            from numbered n where d.id = n.id and d.tenant_id = n.tenant_id
-            returning d.tenant_id, d.id, d.claim_count
-        ), itemised as (
-            insert into replay_items (tenant_id, replay_id, delivery_id, claim_count, state, finish_time)
-            select r.tenant_id, $12, r.id, r.claim_count, n.state, n.finish_time
-            from replayed r join numbered n using (id)
-        ), changed as (
-            insert into other_changes (tenant_id, delivery_id) select tenant_id, id from replayed
-        ), {_adjusted("chosen", "-")}
-        select count(*) from replayed
-    """  # noqa: S608
+    COUNT = _counted()
+    COUNT_AGAIN = _counted(_OF_REPLAY)
+    REPLAY = _replayed()
+    REPLAY_AGAIN = _replayed(_OF_REPLAY)
 
     _MISSED = """
         from events e
@@ -155,7 +168,11 @@ class Replays:
     async def count(self, tenant_id: str, filter: Filter, missed: Missed | None) -> int:
         """How many deliveries a replay would put back or make. Raises LimitExceeded above the most."""
         async with self._database.by_key() as connection:
-            total: int = await connection.fetchval(self.COUNT, *_chosen(tenant_id, filter), self._most + 1)
+            total: int = await connection.fetchval(
+                self.COUNT if filter.replay_id is None else self.COUNT_AGAIN,
+                *_chosen(tenant_id, filter),
+                self._most + 1,
+            )
             if missed is not None:
                 total += await connection.fetchval(
                     self.COUNT_MISSED, *_missed(tenant_id, filter, missed), self._most + 1
@@ -173,7 +190,11 @@ class Replays:
         step = timedelta(seconds=interval)
         async with self._database.by_key() as connection:
             total: int = await connection.fetchval(
-                self.REPLAY, *_chosen(tenant_id, filter), self._most + 1, step, replay_id
+                self.REPLAY if filter.replay_id is None else self.REPLAY_AGAIN,
+                *_chosen(tenant_id, filter),
+                self._most + 1,
+                step,
+                replay_id,
             )
             if missed is not None:
                 total += await connection.fetchval(
@@ -221,17 +242,7 @@ def _chosen(tenant_id: str, filter: Filter) -> tuple[object, ...]:
     if filter.event_id is not None:
         low, high = ids.deliveries_of(filter.event_id)
         since, before = max(since, low), min(before, ids.after(high))
-    return (
-        tenant_id,
-        since,
-        before,
-        [int(state) for state in filter.states],
-        filter.event_type,
-        list(filter.status_classes),
-        [int(result) for result in filter.results],
-        filter.webhook_id,
-        filter.event_id,
-    )
+    return (tenant_id, since, before, *filter.conditions)
 
 
 def _missed(tenant_id: str, filter: Filter, missed: Missed) -> tuple[object, ...]:

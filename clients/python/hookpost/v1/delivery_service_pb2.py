@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hookpost.v1 import delivery_pb2 as hookpost_dot_v1_dot_delivery__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hookpost/v1/delivery_service.proto\x12\x0bhookpost.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ahookpost/v1/delivery.proto\"\x9b\x02\n\x0e\x44\x65liveryFilter\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12*\n\x06states\x18\x04 \x03(\x0e\x32\x1a.hookpost.v1.DeliveryState\x12\x16\n\x0estatus_classes\x18\x05 \x03(\x05\x12-\n\x08outcomes\x18\x06 \x03(\x0e\x32\x1b.hookpost.v1.AttemptOutcome\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x12GetDeliveryRequest\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x18\n\x10include_requests\x18\x03 \x01(\x08\">\n\x13GetDeliveryResponse\x12\'\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x15.hookpost.v1.Delivery\"~\n\x15ListDeliveriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.hookpost.v1.DeliveryFilter\"\\\n\x16ListDeliveriesResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.hookpost.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x18RedeliverDeliveryRequest\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\"D\n\x19RedeliverDeliveryResponse\x12\'\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x15.hookpost.v1.Delivery\"\x90\x01\n\x17ReplayDeliveriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12+\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1b.hookpost.v1.DeliveryFilter\x12\x16\n\x0einclude_missed\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x0c\n\x04rate\x18\x05 \x01(\x01\"s\n\x18ReplayDeliveriesResponse\x12\x16\n\x0e\x64\x65livery_count\x18\x01 \x01(\x03\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treplay_id\x18\x03 \x01(\t\"9\n\x11StopReplayRequest\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\"+\n\x12StopReplayResponse\x12\x15\n\rstopped_count\x18\x01 \x01(\x03\"n\n\x16WatchDeliveriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12+\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1b.hookpost.v1.DeliveryFilter\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"X\n\x17WatchDeliveriesResponse\x12\'\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x15.hookpost.v1.Delivery\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xcb\x04\n\x0f\x44\x65liveryService\x12U\n\x0bGetDelivery\x12\x1f.hookpost.v1.GetDeliveryRequest\x1a .hookpost.v1.GetDeliveryResponse\"\x03\x90\x02\x01\x12^\n\x0eListDeliveries\x12\".hookpost.v1.ListDeliveriesRequest\x1a#.hookpost.v1.ListDeliveriesResponse\"\x03\x90\x02\x01\x12g\n\x11RedeliverDelivery\x12%.hookpost.v1.RedeliverDeliveryRequest\x1a&.hookpost.v1.RedeliverDeliveryResponse\"\x03\x90\x02\x02\x12_\n\x10ReplayDeliveries\x12$.hookpost.v1.ReplayDeliveriesRequest\x1a%.hookpost.v1.ReplayDeliveriesResponse\x12R\n\nStopReplay\x12\x1e.hookpost.v1.StopReplayRequest\x1a\x1f.hookpost.v1.StopReplayResponse\"\x03\x90\x02\x02\x12\x63\n\x0fWatchDeliveries\x12#.hookpost.v1.WatchDeliveriesRequest\x1a$.hookpost.v1.WatchDeliveriesResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hookpost/v1/delivery_service.proto\x12\x0bhookpost.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ahookpost/v1/delivery.proto\"\xae\x02\n\x0e\x44\x65liveryFilter\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12*\n\x06states\x18\x04 \x03(\x0e\x32\x1a.hookpost.v1.DeliveryState\x12\x16\n\x0estatus_classes\x18\x05 \x03(\x05\x12-\n\x08outcomes\x18\x06 \x03(\x0e\x32\x1b.hookpost.v1.AttemptOutcome\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treplay_id\x18\t \x01(\t\"V\n\x12GetDeliveryRequest\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x18\n\x10include_requests\x18\x03 \x01(\x08\">\n\x13GetDeliveryResponse\x12\'\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x15.hookpost.v1.Delivery\"~\n\x15ListDeliveriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.hookpost.v1.DeliveryFilter\"\\\n\x16ListDeliveriesResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.hookpost.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x18RedeliverDeliveryRequest\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\"D\n\x19RedeliverDeliveryResponse\x12\'\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x15.hookpost.v1.Delivery\"\x90\x01\n\x17ReplayDeliveriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12+\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1b.hookpost.v1.DeliveryFilter\x12\x16\n\x0einclude_missed\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x0c\n\x04rate\x18\x05 \x01(\x01\"s\n\x18ReplayDeliveriesResponse\x12\x16\n\x0e\x64\x65livery_count\x18\x01 \x01(\x03\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treplay_id\x18\x03 \x01(\t\"9\n\x11StopReplayRequest\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\"+\n\x12StopReplayResponse\x12\x15\n\rstopped_count\x18\x01 \x01(\x03\"n\n\x16WatchDeliveriesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12+\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1b.hookpost.v1.DeliveryFilter\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"X\n\x17WatchDeliveriesResponse\x12\'\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x15.hookpost.v1.Delivery\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xcb\x04\n\x0f\x44\x65liveryService\x12U\n\x0bGetDelivery\x12\x1f.hookpost.v1.GetDeliveryRequest\x1a .hookpost.v1.GetDeliveryResponse\"\x03\x90\x02\x01\x12^\n\x0eListDeliveries\x12\".hookpost.v1.ListDeliveriesRequest\x1a#.hookpost.v1.ListDeliveriesResponse\"\x03\x90\x02\x01\x12g\n\x11RedeliverDelivery\x12%.hookpost.v1.RedeliverDeliveryRequest\x1a&.hookpost.v1.RedeliverDeliveryResponse\"\x03\x90\x02\x02\x12_\n\x10ReplayDeliveries\x12$.hookpost.v1.ReplayDeliveriesRequest\x1a%.hookpost.v1.ReplayDeliveriesResponse\x12R\n\nStopReplay\x12\x1e.hookpost.v1.StopReplayRequest\x1a\x1f.hookpost.v1.StopReplayResponse\"\x03\x90\x02\x02\x12\x63\n\x0fWatchDeliveries\x12#.hookpost.v1.WatchDeliveriesRequest\x1a$.hookpost.v1.WatchDeliveriesResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,31 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERYSERVICE'].methods_by_name['WatchDeliveries']._loaded_options = None
   _globals['_DELIVERYSERVICE'].methods_by_name['WatchDeliveries']._serialized_options = b'\220\002\001'
   _globals['_DELIVERYFILTER']._serialized_start=113
-  _globals['_DELIVERYFILTER']._serialized_end=396
-  _globals['_GETDELIVERYREQUEST']._serialized_start=398
-  _globals['_GETDELIVERYREQUEST']._serialized_end=484
-  _globals['_GETDELIVERYRESPONSE']._serialized_start=486
-  _globals['_GETDELIVERYRESPONSE']._serialized_end=548
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=550
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=676
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=678
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=770
-  _globals['_REDELIVERDELIVERYREQUEST']._serialized_start=772
-  _globals['_REDELIVERDELIVERYREQUEST']._serialized_end=838
-  _globals['_REDELIVERDELIVERYRESPONSE']._serialized_start=840
-  _globals['_REDELIVERDELIVERYRESPONSE']._serialized_end=908
-  _globals['_REPLAYDELIVERIESREQUEST']._serialized_start=911
-  _globals['_REPLAYDELIVERIESREQUEST']._serialized_end=1055
-  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_start=1057
-  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_end=1172
-  _globals['_STOPREPLAYREQUEST']._serialized_start=1174
-  _globals['_STOPREPLAYREQUEST']._serialized_end=1231
-  _globals['_STOPREPLAYRESPONSE']._serialized_start=1233
-  _globals['_STOPREPLAYRESPONSE']._serialized_end=1276
-  _globals['_WATCHDELIVERIESREQUEST']._serialized_start=1278
-  _globals['_WATCHDELIVERIESREQUEST']._serialized_end=1388
-  _globals['_WATCHDELIVERIESRESPONSE']._serialized_start=1390
-  _globals['_WATCHDELIVERIESRESPONSE']._serialized_end=1478
-  _globals['_DELIVERYSERVICE']._serialized_start=1481
-  _globals['_DELIVERYSERVICE']._serialized_end=2068
+  _globals['_DELIVERYFILTER']._serialized_end=415
+  _globals['_GETDELIVERYREQUEST']._serialized_start=417
+  _globals['_GETDELIVERYREQUEST']._serialized_end=503
+  _globals['_GETDELIVERYRESPONSE']._serialized_start=505
+  _globals['_GETDELIVERYRESPONSE']._serialized_end=567
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=569
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=695
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=697
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=789
+  _globals['_REDELIVERDELIVERYREQUEST']._serialized_start=791
+  _globals['_REDELIVERDELIVERYREQUEST']._serialized_end=857
+  _globals['_REDELIVERDELIVERYRESPONSE']._serialized_start=859
+  _globals['_REDELIVERDELIVERYRESPONSE']._serialized_end=927
+  _globals['_REPLAYDELIVERIESREQUEST']._serialized_start=930
+  _globals['_REPLAYDELIVERIESREQUEST']._serialized_end=1074
+  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_start=1076
+  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_end=1191
+  _globals['_STOPREPLAYREQUEST']._serialized_start=1193
+  _globals['_STOPREPLAYREQUEST']._serialized_end=1250
+  _globals['_STOPREPLAYRESPONSE']._serialized_start=1252
+  _globals['_STOPREPLAYRESPONSE']._serialized_end=1295
+  _globals['_WATCHDELIVERIESREQUEST']._serialized_start=1297
+  _globals['_WATCHDELIVERIESREQUEST']._serialized_end=1407
+  _globals['_WATCHDELIVERIESRESPONSE']._serialized_start=1409
+  _globals['_WATCHDELIVERIESRESPONSE']._serialized_end=1497
+  _globals['_DELIVERYSERVICE']._serialized_start=1500
+  _globals['_DELIVERYSERVICE']._serialized_end=2087
 # @@protoc_insertion_point(module_scope)

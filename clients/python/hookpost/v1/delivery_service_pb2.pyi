@@ -34,12 +34,17 @@ class DeliveryFilter(_message.Message):
     OUTCOMES_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
     webhook_id: _builtins.str
     """Optional. Only of this webhook."""
     event_id: _builtins.str
     """Optional. Only of this event."""
     event_type: _builtins.str
     """Optional. Only of this event type, exactly."""
+    replay_id: _builtins.str
+    """Optional. Only what this replay has put back or made, as it is now. Those
+    that StopReplay took back still belong to it.
+    """
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_delivery_pb2.DeliveryState.ValueType]:
         """Optional. Only in one of these states."""
@@ -57,7 +62,7 @@ class DeliveryFilter(_message.Message):
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. Only of events accepted at or after this time. Default: 24 h
-        ago; without limit when `event_id` is given.
+        ago; without limit when `event_id` or `replay_id` is given.
         """
 
     @_builtins.property
@@ -75,10 +80,11 @@ class DeliveryFilter(_message.Message):
         outcomes: _abc.Iterable[_delivery_pb2.AttemptOutcome.ValueType] | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        replay_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "event_id", b"event_id", "event_type", b"event_type", "outcomes", b"outcomes", "start_time", b"start_time", "states", b"states", "status_classes", b"status_classes", "webhook_id", b"webhook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "event_id", b"event_id", "event_type", b"event_type", "outcomes", b"outcomes", "replay_id", b"replay_id", "start_time", b"start_time", "states", b"states", "status_classes", b"status_classes", "webhook_id", b"webhook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -272,8 +278,8 @@ class ReplayDeliveriesRequest(_message.Message):
     include_missed: _builtins.bool
     """Optional. Also the events of the time range that the webhook, as it is
     configured now, should have got but did not, because it was made, changed
-    or enabled later. Needs filter.webhook_id; of the other conditions only
-    the event type and the times apply to them.
+    or enabled later. Needs filter.webhook_id, and no filter.replay_id; of the
+    other conditions only the event type and the times apply to them.
     """
     dry_run: _builtins.bool
     """Optional. Only count."""
@@ -281,8 +287,8 @@ class ReplayDeliveriesRequest(_message.Message):
     """Optional. Deliveries made due a second at most, 0.1 to 1000. 0 means 20."""
     @_builtins.property
     def filter(self) -> Global___DeliveryFilter:
-        """Required. At least a webhook or an event. States default to FAILED; PENDING
-        can't be replayed.
+        """Required. At least a webhook, an event or an earlier replay. States default
+        to FAILED; PENDING can't be replayed.
         """
 
     def __init__(
@@ -316,8 +322,8 @@ class ReplayDeliveriesResponse(_message.Message):
     shorter time range).
     """
     replay_id: _builtins.str
-    """Names the replay for StopReplay: "rpl_" and 26 characters. Empty for a dry
-    run, or when nothing matched.
+    """Names the replay for StopReplay and filters: "rpl_" and 26 characters.
+    Empty for a dry run, or when nothing matched.
     """
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
