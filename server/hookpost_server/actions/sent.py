@@ -28,8 +28,10 @@ class SentRequests:
         self._composer = composer
 
     async def of(self, delivery: Delivery) -> list[Request]:
-        """One for each attempt, in order. Raises NotFound once retention has removed the event."""
+        """One for each attempt, in order; none once retention has removed the payload. Raises NotFound: the event."""
         event = await self._events.get(delivery.tenant_id, delivery.event_id)
+        if event.payload_removed:
+            return []
         revisions = await self._webhooks.revisions(delivery.tenant_id, delivery.webhook_id)
         keys = await self._webhooks.known_keys(delivery.tenant_id, delivery.webhook_id)
         return [self._request(delivery, attempt, event, revisions, keys) for attempt in delivery.attempts]

@@ -158,6 +158,7 @@ class Attempt:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     truncated: bool
+    removed: bool = False  # headers and body, by retention
     webhook_version: int = 0  # whose settings the request showed
 
 

@@ -11,6 +11,7 @@ HookpostError
 │   └── NameTaken             an event type of this name exists
 ├── EventTypeInUse            built in, or subscribed to
 ├── DeliveryNotEnded          still pending: there is nothing to repeat
+├── PayloadRemoved            retention has removed it: there is nothing to send
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
 ├── LimitExceeded             over a fixed limit: trying again does not help
@@ -142,6 +143,18 @@ class DeliveryNotEnded(HookpostError):
 
     def __init__(self, delivery_id: str) -> None:
         super().__init__(f'delivery "{delivery_id}" has not ended: it is being tried already', state="PENDING")
+
+
+class PayloadRemoved(HookpostError):
+    """Without its payload an event can't be sent again."""
+
+    reason = "PAYLOAD_REMOVED"
+
+    def __init__(self, event_id: str, hint: str = "") -> None:
+        super().__init__(
+            f'the payload of event "{event_id}" has been removed by retention, so it can\'t be sent again{hint}',
+            event_id=event_id,
+        )
 
 
 class TokenExpired(HookpostError):

@@ -53,7 +53,7 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
         found = await self._deliveries.get(*fields.named(ids.DELIVERY, request, "delivery_id"))
         message = convert.delivery(found)
         if request.include_requests:
-            for attempt, sent in zip(message.attempts, await self._sent.of(found), strict=True):
+            for attempt, sent in zip(message.attempts, await self._sent.of(found), strict=False):
                 attempt.request.CopyFrom(convert.sent_request(sent))
         return delivery_service_pb2.GetDeliveryResponse(delivery=message)
 

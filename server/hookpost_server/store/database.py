@@ -49,6 +49,14 @@ def translated() -> Iterator[None]:
         raise errors.DatabaseUnavailable(f"the database did not answer ({type(error).__name__})") from error
 
 
+@contextlib.asynccontextmanager
+async def keyed(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A transaction on a connection that is held already, as Database.by_key."""
+    async with connection.transaction():
+        await connection.execute(BY_KEY)
+        yield
+
+
 class Database:
     """A pool with bounds on every wait, and the database's clock."""
 
@@ -102,8 +110,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def by_key(self) -> AsyncIterator[Any]:
         """A transaction whose statements reach their rows by key, whatever the statistics say; see BY_KEY."""
-        async with self.transaction() as connection:
-            await connection.execute(BY_KEY)
+        async with self.connection() as connection, keyed(connection):
             yield connection
 
     def now(self) -> float:

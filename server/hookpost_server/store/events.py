@@ -14,7 +14,7 @@ import asyncpg
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Trigger
 from ..domain.event import Event, patterns
-from .database import BY_KEY, Database
+from .database import Database, keyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,7 @@ class Events:
     async def _first_events(
         self, connection: asyncpg.Connection, events: Sequence[Event]
     ) -> Mapping[UUID, Emitted | errors.IdempotencyKeyReused]:
-        async with connection.transaction():
-            await connection.execute(BY_KEY)
+        async with keyed(connection):
             rows = await connection.fetch(
                 self.FIRST_EVENTS,
                 [event.id for event in events],
@@ -226,7 +225,7 @@ def _from_row(row: Mapping[str, Any]) -> Event:
         id=row["id"],
         tenant_id=row["tenant_id"],
         type=row["type"],
-        payload=row["payload"],
+        payload=row["payload"] or b"",
         occur_time=row["occur_time"],
         idempotency_key=row["idempotency_key"],
     )
