@@ -15,6 +15,7 @@ import asyncpg
 
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
+from ..domain.event import iso_milliseconds
 from .bodies import keep_payloads
 from .database import Database
 from .delivery_log import Filter, delivery_from_row
@@ -215,8 +216,8 @@ class Replays:
             raise errors.LimitExceeded(f"more than {self._most:,} deliveries match; choose a shorter time range")
         if newest := max((event_id for _, event_id in counted if event_id), default=None):
             event_id = UUID(newest)
-            after = f"; choose a start_time after {ids.time_of(event_id):%Y-%m-%dT%H:%M:%S.%fZ}"
-            raise errors.PayloadRemoved(ids.text(ids.EVENT, event_id), after)
+            since = iso_milliseconds(ids.time_of(event_id) + timedelta(milliseconds=1))
+            raise errors.PayloadRemoved(ids.text(ids.EVENT, event_id), f"; choose a start_time of {since} or later")
         return total
 
     async def _exists(self, connection: asyncpg.Connection, tenant_id: str, replay_id: UUID) -> bool:

@@ -6,6 +6,7 @@ tables themselves, and whoever comes next finishes it, whatever the settings say
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -148,11 +149,6 @@ class Retention:
             start = time.monotonic()
             removed = await remove_bodies(connection, found)
             await tables.note(found["events"], Note.STRIPPED_BUT_PENDING if removed.kept else Note.STRIPPED)
-            log.info(
-                "retention.stripped",
-                day=str(day),
-                payloads=removed.payloads,
-                answers=removed.answers,
-                kept=removed.kept,
-                seconds=round(time.monotonic() - start, 3),
-            )
+            if removed.payloads or removed.answers:
+                seconds = round(time.monotonic() - start, 3)
+                log.info("retention.stripped", day=str(day), **dataclasses.asdict(removed), seconds=seconds)
