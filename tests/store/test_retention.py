@@ -154,6 +154,18 @@ async def test_a_day_stays_until_its_last_delivery_has_ended(house: House) -> No
     assert await house.tables() == {}
 
 
+async def test_a_held_day_is_not_touched(house: House, database_url: str) -> None:
+    """A reader of it would be in the way otherwise."""
+    await making.webhook(house.webhooks)
+    await house.fill(9, end=False)
+    reader = await asyncpg.connect(database_url)
+    async with reader.transaction(isolation="repeatable_read"):
+        assert await reader.fetchval("select count(*) from events") == 1
+        assert await Retention(house.database, WEEK).keep()
+    await reader.close()
+    assert await house.tables() == {house.day(9): WHOLE}
+
+
 async def test_a_day_outlasts_the_longest_retry_policy(house: House) -> None:
     await making.webhook(house.webhooks)
     long = await making.webhook(house.webhooks, event_types=("Role.Created",), retry_policy=making.retries(*[DAY] * 7))
@@ -180,7 +192,10 @@ async def test_tables_that_others_detached_are_theirs(house: House) -> None:
     for table in TABLES:
         await house.sql.execute(f"alter table {table} detach partition {table}_{house.day(9):%Y%m%d}")
     await house.sql.execute(f"alter table events detach partition events_{house.day(8):%Y%m%d}")
-    assert await Retention(house.database, WEEK).keep()
+    with structlog.testing.capture_logs() as logs:
+        assert await Retention(house.database, WEEK).keep()
+        assert await Retention(house.database, WEEK).keep()
+    assert [(line["event"], line["day"]) for line in logs] == [("retention.dropped", str(house.day(8)))]
     assert await house.tables() == {
         house.day(9): dict.fromkeys(TABLES, Link.DETACHED),
         house.day(8): {"events": Link.DETACHED},
