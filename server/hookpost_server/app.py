@@ -43,6 +43,7 @@ from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
 from .store.replays import Replays
+from .store.retention import Retention
 from .store.revisions import Revisions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
@@ -88,7 +89,7 @@ class _Server:
         deliveries = Deliveries(database, lease=config.lease)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         revisions = Revisions(database)
-        self._upkeep = Upkeep(database, Partitions(database), revisions)
+        self._upkeep = Upkeep(database, Partitions(database), Retention(database, config.lifetimes), revisions)
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .domain import headers
+from .domain.retention import DAY, FOREVER, HOUR, Lifetime, Lifetimes
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -110,6 +111,16 @@ def _header_name(value: str) -> str:
     return value
 
 
+def _lifetime(shortest: float) -> Callable[[str], Lifetime]:
+    def parse(value: str) -> Lifetime:
+        lifetime = Lifetime.parse(value.strip())
+        if lifetime.seconds is not None and lifetime.seconds < shortest:
+            raise ValueError(f"must be at least {Lifetime(shortest)}")
+        return lifetime
+
+    return parse
+
+
 def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc, "secret": secret})
 
@@ -164,6 +175,18 @@ class Config:
     )
     poll_interval: float = _setting(_between(0.01, 60), 0.5, "seconds between looks for due deliveries")
     shutdown_grace: float = _setting(_between(0, 300), 15.0, "seconds that attempts under way may take at shutdown")
+    retention: Lifetime = _setting(
+        _lifetime(DAY),
+        Lifetime(7 * DAY),
+        "how long events and deliveries are kept, e.g. 30d or forever, at least 1d; by days of UTC that are over; a "
+        "day stays while a delivery of it is pending, and until 24 h after the longest retry policy in use",
+    )
+    body_retention: Lifetime = _setting(
+        _lifetime(HOUR),
+        FOREVER,
+        "how long payloads and receivers' answers are kept, at least 1h; forever: as long as their entries; by days "
+        "of UTC that are over; a pending delivery's payload stays, one without payload can't be sent again",
+    )
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "least severe line to log")
     log_format: str = _setting(
         _one_of("auto", "console", "json"), "auto", "auto: console on a terminal, else one JSON object a line"
@@ -173,6 +196,11 @@ class Config:
     def lease(self) -> float:
         """Seconds for which a claimed delivery belongs to its claimer."""
         return LONGEST_TIMEOUT + self.lease_margin
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """For how long what is kept."""
+        return Lifetimes(self.retention, self.body_retention)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Config:
@@ -194,6 +222,11 @@ class Config:
             faults.append(
                 f"HOOKPOST_GRPC_ADDRESS={config.grpc_address}: listening beyond loopback without TLS and API keys is "
                 "refused; set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front authenticates and encrypts"
+            )
+        if (config.body_retention.seconds or 0) > (config.retention.seconds or float("inf")):
+            faults.append(
+                f"HOOKPOST_BODY_RETENTION={config.body_retention}: must not be longer than "
+                f"HOOKPOST_RETENTION={config.retention}; forever means as long as that"
             )
         if faults:
             raise ConfigError(faults)

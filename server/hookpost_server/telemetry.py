@@ -29,6 +29,11 @@ release.postponed       claims could not be given back; they lapse  deliveries, 
 directory.refresh_failed  webhooks could not be read again          error
 emit.batch_failed       a shared statement failed; made singly      submissions, error
 partitions.made         day partitions were made                    names
+retention.dropped       a day's events and deliveries were dropped  day, bytes, seconds
+retention.held          a day is too old, but must stay; once       day, reason, deliveries, webhooks
+retention.stripped      a day's payloads and answers were removed   day, payloads, answers, kept, seconds
+retention.swept         keys, figures and the like were deleted     a number for each table, seconds
+retention.postponed     a reader is in the way; tried again soon    chore
 clock.off               this host's clock differs from the          seconds
                         database's by more than a second
 upkeep.failed           a chore failed; tried again next time       chore, error

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hookpost_server.config import Address, Config, ConfigError
+from hookpost_server.domain.retention import DAY, FOREVER, HOUR, Lifetime, Lifetimes
 
 from .samples import CANARY
 
@@ -57,6 +58,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("max_handed_off", "0", 0),
         ("lease_margin", "1.5", 1.5),
         ("poll_interval", "0.01", 0.01),
+        ("retention", "36h", Lifetime(36 * HOUR)),
+        ("retention", " 1d ", Lifetime(DAY)),
+        ("retention", "forever", FOREVER),
+        ("body_retention", "1h", Lifetime(HOUR)),
         ("log_level", "debug", "debug"),
         ("log_format", "json", "json"),
     ],
@@ -96,6 +101,9 @@ def test_read(name: str, text: str, value: Any) -> None:
         ("LEASE_MARGIN", "soon", "must be a number from 1 to 600"),
         ("SHUTDOWN_GRACE", "-1", "must be a number from 0 to 300"),
         ("SHUTDOWN_GRACE", "inf", "must be a number from 0 to 300"),
+        ("RETENTION", "23h", "must be at least 1d"),
+        ("RETENTION", "0", 'must be days or hours, such as 7d or 36h, up to 36500d, or "forever"'),
+        ("BODY_RETENTION", "30m", "must be days or hours"),
         ("LOG_LEVEL", "INFO", "must be one of debug, info, warning, error"),
     ],
 )
@@ -131,6 +139,15 @@ def test_options_are_stronger_than_the_environment_unless_not_given() -> None:
     environ = {"HOOKPOST_ALLOW_HTTP": "true", "HOOKPOST_LOG_LEVEL": "error"}
     config = Config.from_env(environ, allow_http=False, log_level=None)
     assert (config.allow_http, config.log_level) == (False, "error")
+
+
+def test_bodies_do_not_outlive_their_entries() -> None:
+    assert Config().lifetimes == Lifetimes(Lifetime(7 * DAY), FOREVER)
+    (fault,) = faults(RETENTION="2d", BODY_RETENTION="49h")
+    assert fault.startswith("HOOKPOST_BODY_RETENTION=49h: must not be longer than HOOKPOST_RETENTION=2d")
+    for entries, bodies in (("2d", "48h"), ("2d", "forever"), ("forever", "900d"), ("forever", "forever")):
+        config = Config.from_env({"HOOKPOST_RETENTION": entries, "HOOKPOST_BODY_RETENTION": bodies})
+        assert config.lifetimes == Lifetimes(Lifetime.parse(entries), Lifetime.parse(bodies))
 
 
 def test_a_lease_outlives_the_longest_attempt() -> None:

@@ -32,11 +32,13 @@ class SentRequests:
         self._own = own
 
     async def of(self, delivery: Delivery) -> list[Request | None]:
-        """One for each attempt, in order; None for one that could not be made.
+        """One for each attempt, in order; None for one that could not be made, or once the payload is removed.
 
         Raises NotFound once retention has removed the event.
         """
         event = await self._events.get(delivery.tenant_id, delivery.event_id)
+        if event.payload_removed:
+            return [None] * len(delivery.attempts)
         revisions = await self._revisions.of(delivery.tenant_id, delivery.webhook_id)
         composers = await self._composers.all()
         return [

@@ -151,7 +151,7 @@ def _attempt(attempt: Attempt) -> str:
         ("  error", attempt.error_message),
         ("  why", attempt.explanation),
         ("  headers", "\n".join(f"{header.name}: {header.value}" for header in attempt.response_headers)),
-        ("  body", body),
+        ("  body", "(removed by retention)" if attempt.response_removed else body),
         ("  sent", _sent(attempt.request) if attempt.HasField("request") else ""),
     ]
     return f"Attempt {attempt.number} ({trigger}): {status}{outcome}\n{card(facts)}"

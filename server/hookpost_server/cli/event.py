@@ -25,7 +25,7 @@ COLUMNS: Sequence[Column[Event]] = (
     Column("EVENT", lambda event: event.id),
     Column("TYPE", lambda event: event.type),
     Column("ACCEPTED", lambda event: out.ago(event.create_time)),
-    Column("PAYLOAD", lambda event: event.json[:_PREVIEW] + ("…" if len(event.json) > _PREVIEW else "")),
+    Column("PAYLOAD", lambda event: _payload(event)[:_PREVIEW] + ("…" if len(event.json) > _PREVIEW else "")),
 )
 
 
@@ -83,6 +83,10 @@ def get(remote: Remote, id_: str, output: str) -> None:
     out.print_one(output, answer, answer.event.id, lambda: _describe(answer))
 
 
+def _payload(event: Event) -> str:
+    return "(removed by retention)" if event.payload_removed else event.json
+
+
 def _describe(answer: GetEventResponse) -> str:
     found = answer.event
     facts = out.card(
@@ -93,7 +97,7 @@ def _describe(answer: GetEventResponse) -> str:
             ("occurred", out.clock(found.occur_time)),
             ("accepted", out.clock(found.create_time)),
             ("key", found.idempotency_key),
-            ("payload", found.json),
+            ("payload", _payload(found)),
         ]
     )
     if not answer.deliveries:

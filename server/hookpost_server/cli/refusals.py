@@ -30,6 +30,7 @@ _BY_REASON = {
     "REQUEST_ID_REUSED": "a request id may only be repeated with the same content",
     "NAME_TAKEN": "hookpost types update changes the one that exists",
     "DELIVERY_NOT_ENDED": "it is {state}; wait until it has succeeded or failed",
+    "PAYLOAD_REMOVED": "HOOKPOST_BODY_RETENTION of the server says how long payloads are kept",
     "EVENT_TYPE_IN_USE": "built-in types stay; for others, first take the type out of the webhooks that name it",
     "TOKEN_EXPIRED": "begin anew without --resume; hookpost delivery list shows what happened in between",
     "UNAUTHENTICATED": "set HOOKPOST_TOKEN to an API key of this server",

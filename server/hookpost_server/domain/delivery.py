@@ -160,6 +160,7 @@ class Attempt:
     truncated: bool
     webhook_version: int = 0  # whose settings and keys the request was made with
     composer_id: int = 0  # which server's way of making it
+    removed: bool = False  # headers and body, by retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ HookpostError
 ├── EventTypeInUse            built in, or subscribed to
 ├── DeliveryNotEnded          still pending: there is nothing to repeat
 ├── WebhookUnreadable         what is stored of it makes no sense: a fault of ours, or of who changed it there
+├── PayloadRemoved            retention has removed it: there is nothing to send
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
 ├── LimitExceeded             over a fixed limit: trying again does not help
@@ -150,6 +151,18 @@ class WebhookUnreadable(HookpostError):
 
     def __init__(self, webhook_id: str, cause: str) -> None:
         super().__init__(f'webhook "{webhook_id}" can\'t be read ({cause})')
+
+
+class PayloadRemoved(HookpostError):
+    """Without its payload an event can't be sent again."""
+
+    reason = "PAYLOAD_REMOVED"
+
+    def __init__(self, event_id: str, hint: str = "") -> None:
+        super().__init__(
+            f'the payload of event "{event_id}" has been removed by retention, so it can\'t be sent again{hint}',
+            event_id=event_id,
+        )
 
 
 class TokenExpired(HookpostError):

@@ -24,10 +24,14 @@ class Event:
     id: UUID
     tenant_id: str
     type: str
-    payload: bytes  # a JSON object, the producer's own bytes
+    payload: bytes  # a JSON object, the producer's own bytes; empty once retention has removed it
     occur_time: datetime
     idempotency_key: str | None = None
     fingerprint: bytes = b""  # with a key: what "the same content" means for it
+
+    @property
+    def payload_removed(self) -> bool:
+        return not self.payload
 
 
 def fingerprint(event_type: str, payload: bytes, occur_time: datetime | None) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 WEBHOOK = "whk"
@@ -41,6 +41,12 @@ def first_of(seconds: float) -> UUID:
     """The smallest id of a moment (to the millisecond): the bound of a time range."""
     milliseconds = round(seconds * 1_000_000) // 1000  # int(seconds * 1000) would now and then be one too few
     return UUID(int=max(0, milliseconds) << 80)
+
+
+def of_day(day: date) -> tuple[UUID, UUID]:
+    """The smallest id of a day of UTC, and of the day after."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    return first_of(start), first_of(start + 86400)
 
 
 def seconds_of(identity: UUID) -> float:

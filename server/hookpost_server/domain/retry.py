@@ -47,6 +47,11 @@ class RetryPolicy:
     def max_attempts(self) -> int:
         return len(self.delays) + 1
 
+    @property
+    def horizon(self) -> float:
+        """Seconds to the last attempt at most; a receiver's Retry-After can only make it later."""
+        return sum(min(delay * (1 + self.jitter), MAX_DELAY) for delay in self.delays)
+
 
 def policy(schedule: Schedule | None, delays: Sequence[float], jitter: float | None, field: str) -> RetryPolicy:
     """A policy from what a caller gave. Raises InvalidFields with paths below `field`."""

@@ -125,6 +125,7 @@ def event(found: Event) -> event_pb2.Event:
         occur_time=to_timestamp(found.occur_time),
         create_time=timestamp_of(ids.seconds_of(found.id)),
         idempotency_key=found.idempotency_key or "",
+        payload_removed=found.payload_removed,
     )
 
 
@@ -220,6 +221,7 @@ def attempt(found: Attempt, following: str = "") -> delivery_pb2.Attempt:
         response_body=body,
         response_body_truncated=found.truncated or cut,
         explanation=explain(found, following),
+        response_removed=found.removed,
     )
 
 

@@ -27,6 +27,7 @@ CODES: dict[type[errors.HookpostError], grpc.StatusCode] = {
     errors.EtagMismatch: grpc.StatusCode.ABORTED,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.EventTypeInUse: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.PayloadRemoved: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DeliveryNotEnded: grpc.StatusCode.FAILED_PRECONDITION,
     errors.TokenExpired: grpc.StatusCode.OUT_OF_RANGE,
     errors.BacklogFull: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -60,6 +60,14 @@ def translated() -> Iterator[None]:
         raise errors.DatabaseUnavailable(f"the database did not answer ({type(error).__name__})") from error
 
 
+@contextlib.asynccontextmanager
+async def planned(connection: asyncpg.Connection, switches: str = BY_KEY) -> AsyncIterator[None]:
+    """A transaction on a connection that is held already, as Database.by_key and its like."""
+    async with connection.transaction():
+        await connection.execute(switches)
+        yield
+
+
 class Database:
     """A pool with bounds on every wait, and the database's clock."""
 
@@ -133,8 +141,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _planned(self, switches: str) -> AsyncIterator[Any]:
-        async with self.transaction() as connection:
-            await connection.execute(switches)
+        async with self.connection() as connection, planned(connection, switches):
             yield connection
 
     def now(self) -> float:

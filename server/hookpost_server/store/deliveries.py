@@ -83,7 +83,8 @@ class Deliveries(DeliveryLog):
         turns: dict[int, Cursor] = {}
         for row in rows:
             turns[row["number"]] = (row["tenant_id"], row["webhook_id"])
-            if row["id"] is not None:
+            # A delivery put back while its day was leaving has no event until retention gives the day back.
+            if row["id"] is not None and row["payload"] is not None:
                 claims.append(_claim_from_row(row, deadline))
         following = turns[TURNS] if len(turns) == TURNS and len(claims) < room else START
         if len(claims) >= room and turns:

@@ -192,9 +192,10 @@ def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
         url=row["url"],
         start_time=row["start_time"],
         latency=row["latency"] / 1_000_000,
-        headers=tuple((name, value) for name, value in json.loads(row["response_headers"])),
-        body=row["response_body"],
+        headers=tuple((name, value) for name, value in json.loads(row["response_headers"] or "[]")),
+        body=row["response_body"] or b"",
         truncated=row["truncated"],
+        removed=row["response_body"] is None,
         webhook_version=row["webhook_version"],
         composer_id=row["composer_id"],
     )

@@ -14,7 +14,7 @@ import asyncpg
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Trigger
 from ..domain.event import Event, patterns
-from .database import BY_KEY, Database
+from .database import Database, planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Events:
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
                                  $7::bytea[], $8::int[])
                 as i(id, tenant_id, type, payload, occur_time, key, fingerprint, route)
-        ), keyed as (
+        ), planned as (
             insert into idempotency_keys (key, tenant_id, event_id, fingerprint)
             select key, tenant_id, id, fingerprint from input where key is not null order by key, tenant_id, id
             on conflict do nothing returning event_id
@@ -163,8 +163,7 @@ class Events:
     async def _first_events(
         self, connection: asyncpg.Connection, events: Sequence[Event]
     ) -> Mapping[UUID, Emitted | errors.IdempotencyKeyReused]:
-        async with connection.transaction():
-            await connection.execute(BY_KEY)
+        async with planned(connection):
             rows = await connection.fetch(
                 self.FIRST_EVENTS,
                 [event.id for event in events],
@@ -226,7 +225,7 @@ def _from_row(row: Mapping[str, Any]) -> Event:
         id=row["id"],
         tenant_id=row["tenant_id"],
         type=row["type"],
-        payload=row["payload"],
+        payload=row["payload"] or b"",
         occur_time=row["occur_time"],
         idempotency_key=row["idempotency_key"],
     )

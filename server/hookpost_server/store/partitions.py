@@ -22,6 +22,19 @@ LOCK_SECONDS = 30.0  # to wait for another node that is at it
 _LOCK = 7_305_150_011  # advisory lock of this chore
 
 
+def name_of(table: str, day: date) -> str:
+    """The partition's own name: one of TABLES and digits, safe in a statement."""
+    return f"{table}_{day:%Y%m%d}"
+
+
+async def attach(connection: asyncpg.Connection, table: str, day: date) -> None:
+    """Makes a table that has the columns and keys of its parent the parent's partition."""
+    low, high = ids.of_day(day)
+    await connection.execute(
+        f"alter table {table} attach partition {name_of(table, day)} for values from ('{low}') to ('{high}')"
+    )
+
+
 class Partitions:
     """Makes partitions and keeps the planner informed about them."""
 
@@ -53,19 +66,12 @@ class Partitions:
 
     @staticmethod
     async def _make_one(connection: asyncpg.Connection, table: str, day: date) -> str | None:
-        name = f"{table}_{day:%Y%m%d}"
+        name = name_of(table, day)
         if await connection.fetchval("select to_regclass($1) is not null", name):
             return None
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-        low, high = ids.first_of(start), ids.first_of(start + 86400)
-        # Names and bounds are ours: a table of TABLES, digits and UUIDs.
         async with connection.transaction():
-            await connection.execute(
-                f"""
-                create table {name} (like {table} including all);
-                alter table {table} attach partition {name} for values from ('{low}') to ('{high}');
-                """
-            )
+            await connection.execute(f"create table {name} (like {table} including all)")
+            await attach(connection, table, day)
         return name
 
     UNKNOWN = """

@@ -16,6 +16,8 @@ import asyncpg
 
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
+from ..domain.event import iso_milliseconds
+from .bodies import keep_payloads
 from .database import Database
 from .delivery_log import Filter, delivery_from_row, matching
 
@@ -61,21 +63,26 @@ _OF_REPLAY = "d.id = any(array(select delivery_id from replay_items where replay
 
 def _chosen_from(way_in: str) -> str:
     return f"""
-        from deliveries d
+        from deliveries d left join events e on e.id = d.event_id and e.tenant_id = d.tenant_id
         where {way_in} d.tenant_id = $1 and d.id >= $2 and d.id < $3 and d.state <> 1 and {matching(4)}
           and exists (select from webhooks w where w.id = d.webhook_id and w.tenant_id = d.tenant_id)
         order by d.id limit $11
     """
 
 
+# How many, and the newest event without payload.
+_COUNTED = "select count(*), max(event_id::text) filter (where removed)"
+
+
 def _counted(way_in: str = "") -> str:
-    return f"select count(*) from (select 1 {_chosen_from(way_in)}) chosen"  # noqa: S608
+    return f"{_COUNTED} from (select d.event_id, e.payload is null as removed {_chosen_from(way_in)}) chosen"
 
 
 def _replayed(way_in: str = "") -> str:
     return f"""
         with chosen as materialized (
-            select d.id, d.tenant_id, d.webhook_id, d.state, d.finish_time {_chosen_from(way_in)} for update of d
+            select d.id, d.tenant_id, d.webhook_id, d.state, d.finish_time, d.event_id, e.payload is null as removed
+            {_chosen_from(way_in)} for update of d
         ), numbered as materialized (
             select *, row_number() over (order by id) as number from chosen
         ), replayed as (
@@ -90,7 +97,7 @@ def _replayed(way_in: str = "") -> str:
         ), changed as (
             insert into other_changes (tenant_id, delivery_id) select tenant_id, id from replayed
         ), {_adjusted("chosen", "-")}
-        select count(*) from replayed
+        {_COUNTED} from chosen
     """  # noqa: S608
 
 
@@ -110,6 +117,7 @@ class Replays:
         self._most = most
 
     LOCK = "select * from deliveries where id = $1 and tenant_id = $2 for update"
+    PAYLOAD = "select payload is not null from events where id = $1 and tenant_id = $2"
     WEBHOOK = "select 1 from webhooks where id = $1 and tenant_id = $2"
     REDELIVER = f"""
         with ended as (
@@ -123,8 +131,12 @@ class Replays:
     """  # noqa: S608
 
     async def redeliver(self, tenant_id: str, delivery_id: UUID) -> Delivery:
-        """Due at once, whatever its end was. Raises NotFound, for the webhook too, and DeliveryNotEnded."""
+        """Due at once, whatever its end was.
+
+        Raises NotFound, for the webhook too, DeliveryNotEnded and PayloadRemoved.
+        """
         async with self._database.by_key() as connection:
+            await keep_payloads(connection)
             row = await connection.fetchrow(self.LOCK, delivery_id, tenant_id)
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
@@ -132,6 +144,8 @@ class Replays:
                 raise errors.DeliveryNotEnded(ids.text(ids.DELIVERY, delivery_id))
             if not await connection.fetchval(self.WEBHOOK, row["webhook_id"], tenant_id):
                 raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, row["webhook_id"]))
+            if not await connection.fetchval(self.PAYLOAD, row["event_id"], tenant_id):
+                raise errors.PayloadRemoved(ids.text(ids.EVENT, row["event_id"]))
             return delivery_from_row(await connection.fetchrow(self.REDELIVER, delivery_id, tenant_id))
 
     COUNT = _counted()
@@ -147,10 +161,10 @@ class Replays:
               (left(e.id::text, 24) || left(md5(e.id::text || $7::uuid::text), 12))::uuid)
         order by e.id limit $8
     """
-    COUNT_MISSED = f"select count(*) from (select 1 {_MISSED}) missed"  # noqa: S608
+    COUNT_MISSED = f"{_COUNTED} from (select e.id as event_id, e.payload is null as removed {_MISSED}) missed"
     REPLAY_MISSED = f"""
         with missed as materialized (
-            select e.id, e.tenant_id, e.type {_MISSED}
+            select e.id, e.tenant_id, e.type, e.id as event_id, e.payload is null as removed {_MISSED}
         ), queued as (
             insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, trigger)
             select tenant_id, (left(id::text, 24) || left(md5(id::text || $7::uuid::text), 12))::uuid, id, $7, type,
@@ -162,45 +176,46 @@ class Replays:
         ), changed as (
             insert into other_changes (tenant_id, delivery_id) select tenant_id, id from queued
         )
-        select count(*) from queued
+        {_COUNTED} from missed
     """  # noqa: S608
 
     async def count(self, tenant_id: str, filter: Filter, missed: Missed | None) -> int:
-        """How many deliveries a replay would put back or make. Raises LimitExceeded above the most."""
+        """How many deliveries a replay would put back or make. Raises LimitExceeded above the most, PayloadRemoved."""
         async with self._database.by_key() as connection:
-            total: int = await connection.fetchval(
-                self.COUNT if filter.replay_id is None else self.COUNT_AGAIN,
-                *_chosen(tenant_id, filter),
-                self._most + 1,
-            )
+            count = self.COUNT if filter.replay_id is None else self.COUNT_AGAIN
+            counted = [await connection.fetchrow(count, *_chosen(tenant_id, filter), self._most + 1)]
             if missed is not None:
-                total += await connection.fetchval(
-                    self.COUNT_MISSED, *_missed(tenant_id, filter, missed), self._most + 1
+                counted.append(
+                    await connection.fetchrow(self.COUNT_MISSED, *_missed(tenant_id, filter, missed), self._most + 1)
                 )
-        return self._within_limit(total)
+        return self._checked(counted)
 
     async def replay(
         self, tenant_id: str, filter: Filter, missed: Missed | None, *, interval: float
     ) -> tuple[UUID, int]:
         """Puts back what matches, one due each `interval` seconds. Returns the replay's id and their number.
 
-        Raises LimitExceeded above the most; then nothing is changed.
+        Raises LimitExceeded above the most, and PayloadRemoved if one can't be sent; then nothing is changed.
         """
         replay_id = ids.new(self._database.now())
         step = timedelta(seconds=interval)
         async with self._database.by_key() as connection:
-            total: int = await connection.fetchval(
-                self.REPLAY if filter.replay_id is None else self.REPLAY_AGAIN,
-                *_chosen(tenant_id, filter),
-                self._most + 1,
-                step,
-                replay_id,
-            )
+            await keep_payloads(connection)
+            replay = self.REPLAY if filter.replay_id is None else self.REPLAY_AGAIN
+            counted = [await connection.fetchrow(replay, *_chosen(tenant_id, filter), self._most + 1, step, replay_id)]
             if missed is not None:
-                total += await connection.fetchval(
-                    self.REPLAY_MISSED, *_missed(tenant_id, filter, missed), self._most + 1, total, step, replay_id
+                already = counted[0][0]
+                counted.append(
+                    await connection.fetchrow(
+                        self.REPLAY_MISSED,
+                        *_missed(tenant_id, filter, missed),
+                        self._most + 1,
+                        already,
+                        step,
+                        replay_id,
+                    )
                 )
-            return replay_id, self._within_limit(total)
+            return replay_id, self._checked(counted)
 
     ITEMS = "select 1 from replay_items where replay_id = $1 and tenant_id = $2 limit 1"
     STOP = f"""
@@ -228,9 +243,14 @@ class Replays:
                 raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
         return stopped
 
-    def _within_limit(self, total: int) -> int:
+    def _checked(self, counted: Sequence[tuple[int, str | None]]) -> int:
+        total = sum(count for count, _ in counted)
         if total > self._most:
             raise errors.LimitExceeded(f"more than {self._most:,} deliveries match; choose a shorter time range")
+        if newest := max((event_id for _, event_id in counted if event_id), default=None):
+            event_id = UUID(newest)
+            since = iso_milliseconds(ids.time_of(event_id) + timedelta(milliseconds=1))
+            raise errors.PayloadRemoved(ids.text(ids.EVENT, event_id), f"; choose a start_time of {since} or later")
         return total
 
     async def _exists(self, connection: asyncpg.Connection, tenant_id: str, replay_id: UUID) -> bool:

@@ -257,6 +257,7 @@ class Attempt(_message.Message):
     RESPONSE_BODY_TRUNCATED_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
+    RESPONSE_REMOVED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1, without gaps."""
     trigger: Global___AttemptTrigger.ValueType
@@ -279,6 +280,10 @@ class Attempt(_message.Message):
     """What happened, why probably and what happens next, for people. Empty when
     the attempt succeeded.
     """
+    response_removed: _builtins.bool
+    """True once retention has removed the answer's headers and body
+    (HOOKPOST_BODY_RETENTION).
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the server began it."""
@@ -293,8 +298,8 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def request(self) -> Global___SentRequest:
-        """The request as it was sent. Only with `include_requests`; unset when it
-        could not be made.
+        """The request as it was sent. Only with `include_requests`, and only while
+        the event has its payload; unset when it could not be made.
         """
 
     def __init__(
@@ -313,10 +318,11 @@ class Attempt(_message.Message):
         response_body_truncated: _builtins.bool = ...,
         explanation: _builtins.str = ...,
         request: Global___SentRequest | None = ...,
+        response_removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "latency", b"latency", "request", b"request", "start_time", b"start_time", "status_code", b"status_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "error_message", b"error_message", "explanation", b"explanation", "latency", b"latency", "number", b"number", "outcome", b"outcome", "request", b"request", "response_body", b"response_body", "response_body_truncated", b"response_body_truncated", "response_headers", b"response_headers", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status_code", b"_status_code", "error_message", b"error_message", "explanation", b"explanation", "latency", b"latency", "number", b"number", "outcome", b"outcome", "request", b"request", "response_body", b"response_body", "response_body_truncated", b"response_body_truncated", "response_headers", b"response_headers", "response_removed", b"response_removed", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__status_code: _TypeAlias = _typing.Literal["status_code"]  # noqa: Y015
     _WhichOneofArgType__status_code: _TypeAlias = _typing.Literal["_status_code", b"_status_code"]  # noqa: Y015

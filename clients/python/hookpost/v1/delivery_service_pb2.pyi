@@ -104,7 +104,9 @@ class GetDeliveryRequest(_message.Message):
     tenant_id: _builtins.str
     """Optional. Default "default"."""
     include_requests: _builtins.bool
-    """Optional. Also answer each attempt's request."""
+    """Optional. Also answer each attempt's request, while the event has its
+    payload.
+    """
     def __init__(
         self,
         *,

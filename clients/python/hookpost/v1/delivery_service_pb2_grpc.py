@@ -87,7 +87,8 @@ class DeliveryServiceServicer:
 
     def RedeliverDelivery(self, request, context):
         """Puts a delivery that has ended back in the queue: one more attempt in the
-        same entry, with the same event id.
+        same entry, with the same event id. PAYLOAD_REMOVED once retention has
+        removed the event's payload.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,14 +97,16 @@ class DeliveryServiceServicer:
     def ReplayDeliveries(self, request, context):
         """Puts many deliveries back in the queue, at a bounded rate. Count first
         with `dry_run`. Each is attempted once more, with the same event id and
-        the trigger REPLAY.
+        the trigger REPLAY. If retention has removed the payload of one of them,
+        none is put back: PAYLOAD_REMOVED says which events can still be sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopReplay(self, request, context):
-        """Takes back what a replay has not attempted yet.
+        """Takes back what a replay has not attempted yet; until 7 days after its
+        beginning, then it is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

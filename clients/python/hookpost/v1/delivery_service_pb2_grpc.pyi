@@ -39,15 +39,19 @@ class DeliveryServiceStub:
     """Lists deliveries, newest first, without their attempts."""
     RedeliverDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.RedeliverDeliveryRequest, _delivery_service_pb2.RedeliverDeliveryResponse]
     """Puts a delivery that has ended back in the queue: one more attempt in the
-    same entry, with the same event id.
+    same entry, with the same event id. PAYLOAD_REMOVED once retention has
+    removed the event's payload.
     """
     ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ReplayDeliveriesRequest, _delivery_service_pb2.ReplayDeliveriesResponse]
     """Puts many deliveries back in the queue, at a bounded rate. Count first
     with `dry_run`. Each is attempted once more, with the same event id and
-    the trigger REPLAY.
+    the trigger REPLAY. If retention has removed the payload of one of them,
+    none is put back: PAYLOAD_REMOVED says which events can still be sent.
     """
     StopReplay: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.StopReplayRequest, _delivery_service_pb2.StopReplayResponse]
-    """Takes back what a replay has not attempted yet."""
+    """Takes back what a replay has not attempted yet; until 7 days after its
+    beginning, then it is NOT_FOUND.
+    """
     WatchDeliveries: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]
     """Each change of a matching delivery, from now on or from a resume token on,
     on whichever server it happened. Changes that follow each other within a
@@ -66,15 +70,19 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """Lists deliveries, newest first, without their attempts."""
     RedeliverDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.RedeliverDeliveryRequest, _delivery_service_pb2.RedeliverDeliveryResponse]  # type: ignore[assignment]
     """Puts a delivery that has ended back in the queue: one more attempt in the
-    same entry, with the same event id.
+    same entry, with the same event id. PAYLOAD_REMOVED once retention has
+    removed the event's payload.
     """
     ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ReplayDeliveriesRequest, _delivery_service_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
     """Puts many deliveries back in the queue, at a bounded rate. Count first
     with `dry_run`. Each is attempted once more, with the same event id and
-    the trigger REPLAY.
+    the trigger REPLAY. If retention has removed the payload of one of them,
+    none is put back: PAYLOAD_REMOVED says which events can still be sent.
     """
     StopReplay: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.StopReplayRequest, _delivery_service_pb2.StopReplayResponse]  # type: ignore[assignment]
-    """Takes back what a replay has not attempted yet."""
+    """Takes back what a replay has not attempted yet; until 7 days after its
+    beginning, then it is NOT_FOUND.
+    """
     WatchDeliveries: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]  # type: ignore[assignment]
     """Each change of a matching delivery, from now on or from a resume token on,
     on whichever server it happened. Changes that follow each other within a
@@ -108,7 +116,8 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.RedeliverDeliveryResponse, _abc.Awaitable[_delivery_service_pb2.RedeliverDeliveryResponse]]:
         """Puts a delivery that has ended back in the queue: one more attempt in the
-        same entry, with the same event id.
+        same entry, with the same event id. PAYLOAD_REMOVED once retention has
+        removed the event's payload.
         """
 
     @_abc_1.abstractmethod
@@ -119,7 +128,8 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_delivery_service_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_delivery_service_pb2.ReplayDeliveriesResponse]]:
         """Puts many deliveries back in the queue, at a bounded rate. Count first
         with `dry_run`. Each is attempted once more, with the same event id and
-        the trigger REPLAY.
+        the trigger REPLAY. If retention has removed the payload of one of them,
+        none is put back: PAYLOAD_REMOVED says which events can still be sent.
         """
 
     @_abc_1.abstractmethod
@@ -128,7 +138,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.StopReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.StopReplayResponse, _abc.Awaitable[_delivery_service_pb2.StopReplayResponse]]:
-        """Takes back what a replay has not attempted yet."""
+        """Takes back what a replay has not attempted yet; until 7 days after its
+        beginning, then it is NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def WatchDeliveries(

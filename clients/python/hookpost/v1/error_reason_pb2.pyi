@@ -66,6 +66,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNIMPLEMENTED: this server can't do that."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 19
     """DEADLINE_EXCEEDED: too little time was left to begin, or it ran out."""
+    ERROR_REASON_PAYLOAD_REMOVED: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: retention has removed the payload that is to be sent
+    again; metadata `event_id`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the values of google.rpc.ErrorInfo.reason (there without
@@ -117,4 +121,8 @@ ERROR_REASON_NOT_SUPPORTED: ErrorReason.ValueType  # 18
 """UNIMPLEMENTED: this server can't do that."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 19
 """DEADLINE_EXCEEDED: too little time was left to begin, or it ran out."""
+ERROR_REASON_PAYLOAD_REMOVED: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: retention has removed the payload that is to be sent
+again; metadata `event_id`.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

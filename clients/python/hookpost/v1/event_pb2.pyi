@@ -30,6 +30,7 @@ class Event(_message.Message):
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    PAYLOAD_REMOVED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity: "evt_" and 26 characters; sorts by acceptance. Receivers see it
     as the header `webhook-id`.
@@ -39,9 +40,15 @@ class Event(_message.Message):
     type: _builtins.str
     """Its event type, e.g. "User.Created"."""
     json: _builtins.str
-    """The payload, a JSON object, byte for byte as accepted."""
+    """The payload, a JSON object, byte for byte as accepted. Empty once
+    `payload_removed`.
+    """
     idempotency_key: _builtins.str
     """The key that the producer gave, if any."""
+    payload_removed: _builtins.bool
+    """True once retention has removed the payload (HOOKPOST_BODY_RETENTION), never
+    while a delivery is pending. The event can't be sent again then.
+    """
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened; the producer's word, else the time of acceptance."""
@@ -60,10 +67,11 @@ class Event(_message.Message):
         occur_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         idempotency_key: _builtins.str = ...,
+        payload_removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "idempotency_key", b"idempotency_key", "json", b"json", "occur_time", b"occur_time", "tenant_id", b"tenant_id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "idempotency_key", b"idempotency_key", "json", b"json", "occur_time", b"occur_time", "payload_removed", b"payload_removed", "tenant_id", b"tenant_id", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
