@@ -31,7 +31,6 @@ async def bench(options: Options, names: list[str]) -> tuple[list[Row], dict[str
     async with Stage.open(options) as stage:
         machine = _machine(stage)
         print(" · ".join(machine.values()), flush=True)
-        await stage.start_servers()
         for name in names:
             began = time.monotonic()
             stage.scenario = name
@@ -74,7 +73,9 @@ def _arguments() -> argparse.Namespace:
         help="one more Hookpost with these settings, measured in turns with the first; may be repeated",
     )  # fmt: skip
     parser.add_argument("--python-receiver", action="store_true", help="the receiver in Python even if C compiles")
-    parser.add_argument("--profile", action="store_true", help="where the servers' time goes, by py-spy")
+    parser.add_argument(
+        "--profile", action="store_true", help="where the time of servers goes, by py-spy, which slows them down"
+    )
     parser.add_argument("--markdown", action="store_true", help="prints the table as the README has it")
     return parser.parse_args()
 

@@ -96,7 +96,8 @@ async def _work(workers: int, once: Callable[[], Awaitable[int]]) -> None:
         async def work(end: float) -> None:
             nonlocal done
             while time.monotonic() < end:
-                done += await once()
+                finished = await once()
+                done += finished
 
         began = time.process_time()
         async with asyncio.TaskGroup() as group:

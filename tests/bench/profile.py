@@ -26,7 +26,7 @@ class Profile(contextlib.AbstractContextManager[None]):
         if self._program:
             self._file = Path(tempfile.mkstemp(prefix="hookpost-profile-")[1])
             self._process = subprocess.Popen(
-                [self._program, "record", "--native", "--format", "raw", "--output", str(self._file), "--rate", "200",
+                [self._program, "record", "--native", "--format", "raw", "--output", str(self._file), "--rate", "100",
                  "--duration", "unlimited", "--pid", str(self._pid)],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip

@@ -50,14 +50,14 @@ class Stage:
     directory: Path
     inbox: Inbox
     outbox: Outbox
-    background: Outbox  # for what goes on beside the flow that is measured
-    naive: Naive | None = None
-    hookposts: list[Hookpost] = field(default_factory=list)  # the default one first, then the variants
     rows: list[Row] = field(default_factory=list)
     scenario: str = ""
     _postgres: EmbeddedPostgres | None = None
     _maintenance: str = ""
     _names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _naive: Naive | None = None
+    _hookposts: list[Hookpost] = field(default_factory=list)
+    _background: Outbox | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -67,26 +67,39 @@ class Stage:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hookpost-bench-")))
             inbox = await Inbox.start(build(directory, compiled=options.compiled), f"{directory.name}-tally")
             stack.push_async_callback(inbox.stop)
-            outboxes = []
-            for name in ("load", "background"):
-                outboxes.append(await Outbox.start(directory, name))
-                stack.push_async_callback(outboxes[-1].stop)
+            outbox = await Outbox.start(directory)
+            stack.push_async_callback(outbox.stop)
             postgres = EmbeddedPostgres(directory, settings=POSTGRES)
             url = await postgres.start()
             stack.push_async_callback(postgres.stop)
-            stage = cls(options, directory, inbox, *outboxes, _postgres=postgres, _maintenance=url)
-            stack.push_async_callback(stage._stop_servers)
+            stage = cls(options, directory, inbox, outbox, _postgres=postgres, _maintenance=url)
+            stack.push_async_callback(stage._stop)
             yield stage
 
-    async def start_servers(self) -> None:
-        """The designs that most scenarios compare, each with a database of its own."""
-        self.naive = await Naive.start(await self.database(), self.directory)
-        for name, settings in {"hookpost": {}, **self.options.variants}.items():
-            self.hookposts.append(await self._hookpost(name, await self.database(), settings))
+    async def naive(self) -> Naive:
+        """The yardstick, started when it is first asked for."""
+        if not self._naive:
+            self._naive = await Naive.start(await self.database(), self.directory)
+        return self._naive
 
-    async def _stop_servers(self) -> None:
-        for server in [*self.hookposts, *([self.naive] if self.naive else [])]:
+    async def hookposts(self) -> list[Hookpost]:
+        """The default one, then the variants, each on its own database; started when first asked for."""
+        if not self._hookposts:
+            for name, settings in {"hookpost": {}, **self.options.variants}.items():
+                self._hookposts.append(await self._hookpost(name, await self.database(), settings))
+        return self._hookposts
+
+    async def background(self) -> Outbox:
+        """A second producer, for what goes on beside the flow that is measured."""
+        if not self._background:
+            self._background = await Outbox.start(self.directory, "background")
+        return self._background
+
+    async def _stop(self) -> None:
+        for server in [*self._hookposts, *([self._naive] if self._naive else [])]:
             await _stop(server)
+        if self._background:
+            await self._background.stop()
 
     @contextlib.asynccontextmanager
     async def hookpost(

@@ -53,8 +53,9 @@ async def health(stage: Stage) -> None:
 
 
 async def _naive(stage: Stage, tenant: str) -> None:
-    first, *others = await stage.naive.subscribe(tenant, [stage.inbox.url()] * WEBHOOKS)
-    connection = await asyncpg.connect(stage.naive.database_url)
+    naive = await stage.naive()
+    first, *others = await naive.subscribe(tenant, [stage.inbox.url()] * WEBHOOKS)
+    connection = await asyncpg.connect(naive.database_url)
     try:
         await connection.execute(_FILL, stage.number(ATTEMPTS), int(first), len(others) + OTHERS)
         await connection.execute("vacuum analyze naive_attempts")

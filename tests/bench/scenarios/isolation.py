@@ -68,15 +68,16 @@ async def _case(
 @contextlib.asynccontextmanager
 async def _trouble(stage: Stage, server: Hookpost, tenant: str, bad: int, due: int, rate: int) -> AsyncIterator[None]:
     """The bad ones' events, from a second producer."""
+    background = await stage.background()
     if due:
         order = Order(shape="batch", tenant=tenant, seconds=0, types=(0, bad), events=due, at_once=4)
-        await stage.background.produce(server.address, order)
+        await background.produce(server.address, order)
         yield
         return
     # A second earlier than the others' flow: what hangs takes its places first.
     order = Order(shape="unary", tenant=tenant, seconds=stage.seconds(SECONDS) + 1, types=(0, bad), rate=rate)
     async with asyncio.TaskGroup() as group:
-        group.create_task(stage.background.produce(server.address, order))
+        group.create_task(background.produce(server.address, order))
         await asyncio.sleep(1)
         yield
 

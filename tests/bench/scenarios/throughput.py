@@ -16,13 +16,13 @@ SHAPES = {
 async def throughput(stage: Stage) -> None:
     """As many events as a closed loop gets through, to one webhook: unary, stream and batch beside the naive unary."""
     tenant = stage.tenant()
-    servers = [stage.naive, *stage.hookposts]
-    for server in servers:
+    naive, hookposts = await stage.naive(), await stage.hookposts()
+    for server in (naive, *hookposts):
         await server.subscribe(tenant, [stage.inbox.url()])
         await stage.outbox.produce(server.address, Order(shape="unary", tenant=tenant, seconds=stage.seconds(0.5)))
     for _ in range(stage.options.rounds):
         for case, given in SHAPES.items():
-            for server in servers:
-                if server is stage.naive and given["shape"] != "unary":
+            for server in (naive, *hookposts):
+                if server is naive and given["shape"] != "unary":
                     continue  # it has no other
                 await stage.measure(case, server, Order(tenant=tenant, seconds=stage.seconds(SECONDS), **given))
