@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hookpost.v1 import event_service_pb2
 
 from . import row, table
@@ -11,6 +13,8 @@ from .stage import Options
 from .template import Template
 
 
+@pytest.mark.system
+@pytest.mark.timeout(180)
 async def test_a_scenario_runs_and_loses_nothing() -> None:
     rows, machine, failed = await bench(Options(scale=0.01, rounds=1), ["throughput"])
     assert failed == []
