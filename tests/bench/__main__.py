@@ -84,7 +84,7 @@ def main() -> None:
     arguments = _arguments()
     if arguments.list:
         for name, scenario in SCENARIOS.items():
-            print(f"{name:12} {scenario.__doc__}")
+            print(f"{name:12} {(scenario.__doc__ or '').splitlines()[0]}")
         return
     options = Options(
         scale=arguments.scale,
