@@ -1,7 +1,7 @@
-"""`make bench`: Hookpost and the naive design in turn, on this machine, with one receiver that counts.
+"""`make bench`: Hookpost, the naive design and the raw limits in turns, on this machine, with one receiver that counts.
 
-Every row says what was lost (acknowledged but not received; must be 0) and doubled. Server, PostgreSQL, receiver and
-producer share the machine. Prints a table, writes JSON beside it; asserts no time.
+Server, PostgreSQL, receiver and producer share the machine. Prints a table, writes JSON beside it; asserts no time.
+Exits with 1 when a delivery was lost or a scenario could not end.
 """
 
 from __future__ import annotations
@@ -11,180 +11,110 @@ import asyncio
 import json
 import os
 import platform
+import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+import traceback
 from pathlib import Path
-from typing import Any
 
-import grpc
-
-from hookpost.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_grpc
-from hookpost_server.embedded import EmbeddedPostgres
-
-from . import load
+from . import row, table
+from .row import Row
+from .scenarios import SCENARIOS
+from .stage import Options, Stage
 
 RESULTS = Path(__file__).parent / "results"
-Producer = Callable[[grpc.aio.Channel], Awaitable[load.Run]]
 
 
-@dataclass(slots=True)
-class Row:
-    design: str
-    shape: str
-    events: int
-    emitted_per_second: float
-    received_per_second: float
-    answer_p50_ms: float
-    answer_p99_ms: float
-    received_p50_ms: float
-    received_p99_ms: float
-    lost: int
-    doubled: int
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-class Receiver:
-    """The receiver's process."""
-
-    async def __aenter__(self) -> Receiver:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.receiver", stdin=-1, stdout=-1, limit=2**28
-        )
-        self.port = int(await self._process.stdout.readline())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._process.stdin.close()
-        await self._process.wait()
-
-    async def ask(self, command: str) -> Any:
-        self._process.stdin.write(command.encode() + b"\n")
-        return json.loads(await self._process.stdout.readline())
-
-    async def wait_for(self, events: int, timeout: float = 120) -> float:
-        """Until so many events came; returns when the last one was seen, monotonic. Gives up after `timeout`."""
-        give_up = time.monotonic() + timeout
-        while await self.ask("count") < events and time.monotonic() < give_up:  # noqa: ASYNC110  another process
-            await asyncio.sleep(0.02)
-        return time.monotonic()
-
-
-async def measure(design: str, shape: str, channel: grpc.aio.Channel, receiver: Receiver, produce: Producer) -> Row:
-    await receiver.ask("take")
-    began = time.monotonic()
-    run = await produce(channel)
-    ended = await receiver.wait_for(run.events)
-    got = await receiver.ask("take")
-    row = Row(
-        design,
-        shape,
-        run.events,
-        run.events / run.seconds,
-        got["events"] / (ended - began),
-        _at(run.latencies, 0.5),
-        _at(run.latencies, 0.99),
-        _at(got["latencies"], 0.5),
-        _at(got["latencies"], 0.99),
-        run.events - got["events"],
-        got["requests"] - got["events"],
-    )
-    print(_line(row), flush=True)
-    return row
-
-
-def _at(microseconds: list[int], share: float) -> float:
-    return microseconds[min(len(microseconds) - 1, int(len(microseconds) * share))] / 1000 if microseconds else 0.0
-
-
-HEAD = (
-    f"{'design':<9}{'shape':<16}{'events':>8}{'emit/s':>9}{'recv/s':>9}{'answer p50':>12}{'p99 ms':>9}"
-    f"{'received p50':>14}{'p99 ms':>9}{'lost':>6}{'doubled':>9}"
-)
-
-
-def _line(row: Row) -> str:
-    return (
-        f"{row.design:<9}{row.shape:<16}{row.events:>8}{row.emitted_per_second:>9.0f}{row.received_per_second:>9.0f}"
-        f"{row.answer_p50_ms:>12.1f}{row.answer_p99_ms:>9.1f}{row.received_p50_ms:>14.1f}{row.received_p99_ms:>9.1f}"
-        f"{row.lost:>6}{row.doubled:>9}"
-    )
-
-
-async def start(*command: str, **environment: str) -> tuple[asyncio.subprocess.Process, str]:
-    """A server process and the address that it prints first."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, stdout=-1, env={**os.environ, **environment}
-    )
-    return process, (await process.stdout.readline()).decode().strip()
-
-
-async def bench(scale: float) -> list[Row]:
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="hookpost-bench-") as directory:
-        settings = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
-        async with EmbeddedPostgres(Path(directory), settings=settings) as url, Receiver() as receiver:
-            hook = f"http://127.0.0.1:{receiver.port}/hook"
-            hookpost, address = await start(
-                "-m",
-                "tests.bench.hookpost",
-                HOOKPOST_DATABASE_URL=url,
-                HOOKPOST_GRPC_ADDRESS="127.0.0.1:0",
-                HOOKPOST_ALLOW_HTTP="true",
-                HOOKPOST_ALLOW_NETWORKS="127.0.0.0/8",
-                HOOKPOST_LOG_LEVEL="warning",
-            )
-            naive, naive_address = await start("-m", "tests.bench.naive", url, hook)
+async def bench(options: Options, names: list[str]) -> tuple[list[Row], dict[str, str], list[str]]:
+    """Runs the scenarios; returns rows, what the machine is, and the scenarios that failed."""
+    failed = []
+    async with Stage.open(options) as stage:
+        machine = _machine(stage)
+        print(" · ".join(machine.values()), flush=True)
+        for name in names:
+            began = time.monotonic()
+            stage.scenario = name
             try:
-                async with (
-                    grpc.aio.insecure_channel(address) as ours,
-                    grpc.aio.insecure_channel(naive_address) as theirs,
-                ):
-                    await subscribe(ours, hook)
-                    await load.batch(ours, 2000)  # warm up
-                    await load.unary(theirs, 200)
-                    await receiver.wait_for(2200)
-                    print(HEAD)
-                    for _ in range(2):
-                        for design, shape, channel, produce in [
-                            ("naive", "unary", theirs, lambda c: load.unary(c, int(2000 * scale))),
-                            ("hookpost", "unary", ours, lambda c: load.unary(c, int(8000 * scale))),
-                            ("hookpost", "stream", ours, lambda c: load.stream(c, int(20000 * scale))),
-                            ("hookpost", "batch of 100", ours, lambda c: load.batch(c, int(30000 * scale))),
-                            ("naive", "paced 200/s", theirs, lambda c: load.paced(c, 200, 5 * scale)),
-                            ("hookpost", "paced 200/s", ours, lambda c: load.paced(c, 200, 5 * scale)),
-                            ("hookpost", "paced 1000/s", ours, lambda c: load.paced(c, 1000, 5 * scale)),
-                        ]:
-                            rows.append(await measure(design, shape, channel, receiver, produce))
-            finally:
-                for process in (hookpost, naive):
-                    process.terminate()
-                    await process.wait()
-    return rows
+                await SCENARIOS[name](stage)
+            except Exception:
+                traceback.print_exc()
+                failed.append(name)
+            print(f"{name}: {time.monotonic() - began:.0f} s\n", flush=True)
+        if stage.inbox.tally.malformed:
+            print(f"{stage.inbox.tally.malformed} connections were cut by the receiver: no HTTP of ours came")
+    return stage.rows, machine, failed
 
 
-async def subscribe(channel: grpc.aio.Channel, url: str) -> None:
-    stub = webhook_service_pb2_grpc.WebhookServiceStub(channel)
-    webhook = webhook_pb2.Webhook(name="bench", url=url, event_types=[load.TYPE], max_in_flight=64)
-    await stub.CreateWebhook(webhook_service_pb2.CreateWebhookRequest(webhook=webhook))
+def _machine(stage: Stage) -> dict[str, str]:
+    options = stage.options
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    settings = {"all": options.settings, **options.variants} if options.settings or options.variants else {}
+    return {
+        "cpus": f"{os.cpu_count()} CPUs",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"Python {platform.python_version()}",
+        "receiver": f"receiver in {stage.inbox.kind}",
+        "commit": f"commit {commit.strip() or 'unknown'}",
+        "scale": f"scale {options.scale:g}",
+        "rounds": f"{options.rounds} rounds",
+        **({"settings": json.dumps({name: dict(given) for name, given in settings.items()})} if settings else {}),
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies durations and numbers (default 1)")
+    parser.add_argument("--rounds", type=int, default=2, help="measures each case so often, in turns (default 2)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=SCENARIOS, help="these scenarios")
+    parser.add_argument("--list", action="store_true", help="says what the scenarios are")
+    parser.add_argument("--env", nargs="+", metavar="KEY=VALUE", default=[], help="settings of every Hookpost")
+    parser.add_argument(
+        "--variant", nargs="+", action="append", metavar=("NAME", "KEY=VALUE"), default=[],
+        help="one more Hookpost with these settings, measured in turns with the first; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--python-receiver", action="store_true", help="the receiver in Python even if C compiles")
+    parser.add_argument(
+        "--profile", action="store_true", help="where the time of servers goes, by py-spy, which slows them down"
+    )
+    parser.add_argument("--markdown", action="store_true", help="prints the table as the README has it")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of events")
-    scale = parser.parse_args().scale
-    rows = asyncio.run(bench(scale))
+    arguments = _arguments()
+    if arguments.list:
+        for name, scenario in SCENARIOS.items():
+            print(f"{name:12} {(scenario.__doc__ or '').splitlines()[0]}")
+        return
+    options = Options(
+        scale=arguments.scale,
+        rounds=arguments.rounds,
+        settings=_settings(arguments.env),
+        variants={name: _settings(given) for name, *given in arguments.variant},
+        profile=arguments.profile,
+        compiled=not arguments.python_receiver,
+    )
+    rows, machine, failed = asyncio.run(bench(options, arguments.only or list(SCENARIOS)))
+    merged = row.merge(rows)
+    print("\n" + (table.markdown(merged) if arguments.markdown else table.plain(merged)))
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json"
-    machine = {"cpus": os.cpu_count(), "machine": platform.platform(), "python": platform.python_version()}
-    file.write_text(json.dumps({"machine": machine, "rows": [_as_dict(row) for row in rows]}, indent=2))
+    found = [{"scenario": r.scenario, "case": r.case, "design": r.design, **r.figures} for r in rows]
+    file.write_text(json.dumps({"machine": machine, "rows": found, "failed": failed}, indent=2))
     print(f"\n{file}")
+    if failed:
+        print(f"could not end: {', '.join(failed)}")
+    lost = sum(int(r.figures.get(row.LOST, 0)) for r in rows)
+    if lost:
+        print(f"LOST: {lost} deliveries that were acknowledged did not come")
+    sys.exit(bool(failed or lost))
 
 
-def _as_dict(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__slots__}
+def _settings(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        sys.exit(f"{wrong[0]!r} must be KEY=VALUE, e.g. HOOKPOST_MAX_IN_FLIGHT=512")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 if __name__ == "__main__":
