@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from hookpost_server.domain import errors, ids
+from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Emitted, Events, Room
 from hookpost_server.store.webhooks import Webhooks
@@ -37,7 +38,8 @@ async def test_what_is_emitted_is_what_is_read(events: Events) -> None:
         await events.get("other", emitted.id)
 
 
-async def test_matching(webhooks: Webhooks, events: Events, sql: asyncpg.Connection) -> None:
+async def test_matching(database: Database, events: Events, sql: asyncpg.Connection) -> None:
+    webhooks = Webhooks(database, open_types=True)
     patterns = [
         ("User.Created",),
         ("User.*",),

@@ -18,6 +18,7 @@ from hookpost_server.domain.delivery import State
 from hookpost_server.domain.retention import DAY, FOREVER, Lifetime, Lifetimes
 from hookpost_server.store import database as database_module
 from hookpost_server.store import retention as module
+from hookpost_server.store.changes import ChangeFeed
 from hookpost_server.store.database import Database
 from hookpost_server.store.day_tables import DayTables, Link, Note
 from hookpost_server.store.deliveries import Deliveries
@@ -166,9 +167,20 @@ async def test_a_held_day_is_not_touched(house: House, database_url: str) -> Non
     assert await house.tables() == {house.day(9): WHOLE}
 
 
+async def test_no_watch_is_resumed_from_before_what_was_dropped(house: House) -> None:
+    feed = ChangeFeed(house.database)
+    await making.webhook(house.webhooks)
+    before = await feed.position()
+    await house.fill(9)
+    after = await feed.position()
+    assert await feed.oldest() <= before
+    assert await Retention(house.database, WEEK).keep()
+    assert before < await feed.oldest() <= after
+
+
 async def test_a_day_outlasts_the_longest_retry_policy(house: House) -> None:
     await making.webhook(house.webhooks)
-    long = await making.webhook(house.webhooks, event_types=("Role.Created",), retry_policy=making.retries(*[DAY] * 7))
+    long = await making.webhook(house.webhooks, event_types=("Role.*",), retry_policy=making.retries(*[DAY] * 7))
     await house.fill(9)
     await house.fill(8)
     retention = Retention(house.database, WEEK)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import structlog
 
+from ..domain import ids
 from ..domain.retention import Lifetimes
 from ..domain.retry import RetryPolicy
 from .bodies import remove_bodies
+from .changes import ChangeFeed
 from .database import Database, planned
 from .day_tables import Day, DayTables, Link, Note
 from .partitions import TABLES, attach
@@ -80,6 +82,7 @@ class Retention:
                     for table in found.values():
                         if table.link is not Link.DETACHED:
                             await tables.note(table, Note.DROPPING)
+                    await self._forget(connection, day)
                 found = (await tables.all())[day]
             await self._drop(connection, day, found)
 
@@ -98,11 +101,18 @@ class Retention:
                 for table in leaving.values():
                     await tables.note(table, Note.NONE)
             return
+        async with connection.transaction():
+            await self._forget(connection, day)  # what was attempted since
         for table in leaving.values():
             if table.parent != "events":
                 await tables.detach(table)
         size = sum([await tables.drop(table) for table in leaving.values()])
         log.info("retention.dropped", day=str(day), bytes=size, seconds=round(time.monotonic() - start, 3))
+
+    async def _forget(self, connection: asyncpg.Connection, day: date) -> None:
+        """No watch can be resumed from before the changes that go with the day."""
+        end = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+        await ChangeFeed(self._database).forget(connection, ids.first_of(end.timestamp()))
 
     async def _is_pending(self, connection: asyncpg.Connection, day: date, found: Day) -> bool:
         """Whether a delivery of the day has not ended; then says so, once."""
