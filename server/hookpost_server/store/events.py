@@ -51,8 +51,9 @@ class Events:
         self._lease = lease  # seconds
 
     # An event that is missing from the answer is a duplicate. Each distinct (tenant, type) is a route: its patterns
-    # are looked up once. `offset 0` keeps the order of the look-ups: without statistics the planner would begin with all
-    # webhooks of the tenant, for each pattern. Every multi-row insert that can meet another's rows is sorted by its key.
+    # are looked up once. `offset 0` keeps the order of the look-ups: without statistics the planner would begin with
+    # all webhooks of the tenant, for each pattern. Every multi-row insert that can meet another's rows is sorted by its
+    # key.
     EMIT = """
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
