@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import asyncpg
 import structlog
 
-from . import __version__
+from . import __version__, starting
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -23,13 +19,18 @@ from .delivery.courier import Courier
 from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
-from .domain import errors
+from .delivery.sender import Sender
+from .domain import trace
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
-from .embedded import EmbeddedPostgres, EmbeddedPostgresError
+from .monitoring.gauges import Readings, gauges
+from .monitoring.listener import Listener
+from .monitoring.metrics import Metrics
+from .monitoring.stores import MeteredDeliveries, MeteredEvents
+from .monitoring.watch import Watch
 from .rpc.api_key_service import ApiKeyService
 from .rpc.delivery_service import DeliveryService
 from .rpc.event_service import EventService
@@ -37,12 +38,11 @@ from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
-from .store import migrate as migrations
+from .starting import StartError as StartError
+from .store.backlog import Backlog
 from .store.changes import ChangeFeed
-from .store.database import TRANSIENT, Database
-from .store.deliveries import Deliveries
+from .store.database import Database
 from .store.event_types import EventTypes, KnownTypes
-from .store.events import Events
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
@@ -50,18 +50,11 @@ from .store.replays import Replays
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
-CONNECT_TIMEOUT = 10.0  # seconds
+GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
+METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten ones are attempted again
 
 log = structlog.get_logger()
-
-
-class StartError(Exception):
-    """The server can't start. `hint` says what to do about it."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +62,18 @@ class Running:
     """Where a server that has started can be found."""
 
     grpc_address: Address
+    metrics_address: Address | None
     database: str  # for people; without password
 
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
-    _check_free(config.grpc_address)
-    async with _database_url(config) as (url, shown):
-        await _migrate(url)
-        database = await _open(url)
+    starting.check_free(config.grpc_address, GRPC_SETTING)
+    if config.metrics_address is not None:
+        starting.check_free(config.metrics_address, METRICS_SETTING)
+    async with starting.database_url(config) as (url, shown):
+        await starting.migrate(url)
+        database = await starting.open(url)
         try:
             await _Server(config, database).run(shown, ready, stop)
         finally:
@@ -87,8 +83,8 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
 
 async def migrate(config: Config, *, check: bool = False) -> list[str]:
     """Brings the schema up to date, or with `check` only says what is missing. Raises StartError."""
-    async with _database_url(config) as (url, _):
-        return await _migrate(url, check=check)
+    async with starting.database_url(config) as (url, _):
+        return await starting.migrate(url, check=check)
 
 
 class _Server:
@@ -99,15 +95,19 @@ class _Server:
         self._database = database
         webhooks = Webhooks(database)
         event_types = self._event_types = EventTypes(database)
-        events = Events(database, lease=config.lease)
-        deliveries = Deliveries(database, lease=config.lease)
+        metrics = self._metrics = Metrics()
+        events = MeteredEvents(database, lease=config.lease, metrics=metrics)
+        deliveries = MeteredDeliveries(database, lease=config.lease, metrics=metrics)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         self._upkeep = Upkeep(database, Partitions(database))
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
-        self._sender = AiohttpSender(policy)
-        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
+        self._sender: Sender = AiohttpSender(policy)
+        spans, self._tracing = trace.unrecorded, starting.tracing(config)
+        if self._tracing is not None:
+            spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
+        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded, log_attempts=config.log_attempts)
         self._first_attempts = FirstAttempts(deliveries)
         composer = Composer(f"Hookpost/{__version__}", config.signature_header)
         courier = Courier(
@@ -148,7 +148,17 @@ class _Server:
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, HealthFigures(database), tester, database.now),
-            EventService(intake, self._group_commit, events, deliveries, webhooks, event_types, self._first_attempts),
+            EventService(
+                intake,
+                self._group_commit,
+                events,
+                deliveries,
+                webhooks,
+                event_types,
+                self._first_attempts,
+                metrics,
+                spans,
+            ),
             EventTypeService(event_types),
             DeliveryService(
                 deliveries,
@@ -160,15 +170,40 @@ class _Server:
                 wake=self._dispatcher.wake,
             ),
             ApiKeyService(),
+            metrics,
+        )
+        self._serving = False
+        self._database_up = True
+        self._watch = Watch(metrics, Backlog(database))
+        self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
+        for gauge in gauges(self._readings()):
+            metrics.add(gauge)
+
+    def _readings(self) -> Readings:
+        return Readings(
+            queued_events=lambda: self._group_commit.queued,
+            queued_bytes=lambda: self._group_commit.queued_bytes,
+            max_queued_events=self._config.max_queued_events,
+            handed_off=lambda: self._dispatcher.load().waiting,
+            handed_off_bytes=lambda: self._dispatcher.load().waiting_bytes,
+            max_handed_off=self._config.max_handed_off,
+            in_flight=lambda: self._dispatcher.in_flight,
+            max_in_flight=self._config.max_in_flight,
+            outcomes_waiting=lambda: self._recorder.waiting,
+            breakers=lambda: {"closed": self._dispatcher.load().lanes},  # nothing opens one yet
+            pool=self._database.usage,
+            database_up=lambda: self._database_up,
+            behind=lambda: self._watch.behind,
         )
 
     def _recorded(self, records: Sequence[Record]) -> None:
         self._dispatcher.recorded(records)
         self._first_attempts.recorded(records)
+        self._metrics.recorded(records)
 
     async def run(self, database: str, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
         """Each part has one task and one owner; a part that fails ends the process, and a supervisor restarts it."""
-        with _start_errors("the database"):
+        with starting.start_errors("the database"):
             await self._event_types.seed()
             await self._known_types.refresh()
             await self._upkeep.once()
@@ -186,14 +221,21 @@ class _Server:
                 try:
                     port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
-                    raise _cannot_listen(self._config.grpc_address) from error
+                    raise starting.cannot_listen(self._config.grpc_address, GRPC_SETTING) from error
                 address = replace(self._config.grpc_address, port=port)
+                metrics = await self._start_metrics()
+                if metrics is not None:
+                    helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
-                log.info("server.started", grpc=str(address), database=database, version=__version__)
-                ready(Running(address, database))
+                self._serving = True
+                log.info(
+                    "server.started", grpc=str(address), metrics=str(metrics), database=database, version=__version__
+                )
+                ready(Running(address, metrics, database))
                 await stop.wait()
 
                 log.info("server.stopping", in_flight=self._dispatcher.in_flight)
+                self._serving = False
                 helpers.pop().cancel()  # it must not say SERVING again
                 await self._rpc.set_serving(False)
                 self._dispatcher.stop()
@@ -213,83 +255,22 @@ class _Server:
         finally:
             await self._rpc.stop(0)  # when a part failed; calls under way must not hang
             await self._sender.close()
+            await self._listener.stop()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close)
+
+    async def _start_metrics(self) -> Address | None:
+        if (address := self._config.metrics_address) is None:
+            return None
+        try:
+            return replace(address, port=await self._listener.start(address.host, address.port))
+        except OSError as error:
+            raise starting.cannot_listen(address, METRICS_SETTING) from error
 
     async def _watch_health(self) -> None:
         """SERVING only while the database answers."""
-        serving = True
         while True:
             await asyncio.sleep(2)
-            if (healthy := await self._database.healthy()) != serving:
-                serving = healthy
-                await self._rpc.set_serving(serving)
-
-
-def _check_free(address: Address) -> None:
-    """Says that a port is taken before a database is started for nothing. Raises StartError."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-            probe.listen()
-        except OSError as error:
-            raise _cannot_listen(address) from error
-
-
-def _cannot_listen(address: Address) -> StartError:
-    return StartError(
-        f"{address} can't be listened on: the port is taken or not allowed",
-        "choose another with --grpc-address or HOOKPOST_GRPC_ADDRESS=HOST:PORT, or stop what uses it",
-    )
-
-
-@contextlib.asynccontextmanager
-async def _database_url(config: Config) -> AsyncIterator[tuple[str, str]]:
-    """The database's address and what to show of it; starts the embedded one if none is set."""
-    if config.database_url:
-        yield config.database_url, _shown(config.database_url)
-        return
-    embedded = EmbeddedPostgres(config.data_dir)
-    try:
-        url = await embedded.start()
-    except EmbeddedPostgresError as error:
-        raise StartError(str(error), error.hint) from error
-    try:
-        yield url, f"embedded, {config.data_dir}"
-    finally:
-        await embedded.stop()
-
-
-def _shown(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or urllib.parse.parse_qs(parts.query).get("host", ["local socket"])[0]
-    return f"{host}{parts.path}"
-
-
-async def _migrate(url: str, *, check: bool = False) -> list[str]:
-    with _start_errors("the database"):
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
-        try:
-            done = await (migrations.pending(connection) if check else migrations.migrate(connection))
-        except migrations.MigrationError as error:
-            raise StartError(str(error), error.hint) from error
-        finally:
-            await connection.close(timeout=5)
-        return [str(migration) for migration in done]
-
-
-async def _open(url: str) -> Database:
-    with _start_errors("the database"):
-        return await Database.open(url)
-
-
-@contextlib.contextmanager
-def _start_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (*TRANSIENT, errors.DatabaseUnavailable, asyncpg.PostgresError, ValueError) as error:
-        raise StartError(
-            f"{what} can't be used: {error or type(error).__name__}",
-            "check HOOKPOST_DATABASE_URL (postgresql://user:password@host:5432/database) and that PostgreSQL runs; "
-            "leave it empty for an embedded one",
-        ) from error
+            if (healthy := await self._database.healthy()) != self._database_up:
+                self._database_up = healthy
+                await self._rpc.set_serving(healthy)

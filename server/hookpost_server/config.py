@@ -50,6 +50,10 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def _address_or_off(value: str) -> Address | None:
+    return None if value == "off" else Address.parse(value)
+
+
 def _text(value: str) -> str:
     return value
 
@@ -123,6 +127,11 @@ class Config:
     )
     data_dir: Path = _setting(Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data")
     grpc_address: Address = _setting(Address.parse, Address("127.0.0.1", 50051), "where gRPC listens")
+    metrics_address: Address | None = _setting(
+        _address_or_off,
+        Address("127.0.0.1", 9464),
+        "where /metrics, /healthz and /readyz are answered over HTTP; off: nowhere",
+    )
     insecure_behind_proxy: bool = _setting(
         _boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
     )
@@ -155,6 +164,16 @@ class Config:
     )
     poll_interval: float = _setting(_between(0.01, 60), 0.5, "seconds between looks for due deliveries")
     shutdown_grace: float = _setting(_between(0, 300), 15.0, "seconds that attempts under way may take at shutdown")
+    traces: str = _setting(
+        _one_of("off", "otlp"),
+        "off",
+        "otlp: send spans over OTLP/HTTP to where the standard OTEL_* variables say; needs the extra [otel]",
+    )
+    log_attempts: str = _setting(
+        _one_of("all", "failed", "none"),
+        "all",
+        "which attempts have a line at level info; the others' is at debug",
+    )
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "least severe line to log")
     log_format: str = _setting(
         _one_of("auto", "console", "json"), "auto", "auto: console on a terminal, else one JSON object a line"
@@ -197,6 +216,8 @@ class Config:
             value = getattr(self, setting.name)
             if setting.metadata["secret"]:
                 text = "(set)" if value else ""
+            elif value is None:
+                text = "off"
             elif isinstance(value, tuple):
                 text = ",".join(map(str, value))
             elif isinstance(value, bool):

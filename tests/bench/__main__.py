@@ -132,6 +132,7 @@ async def bench(scale: float) -> list[Row]:
                 "tests.bench.hookpost",
                 HOOKPOST_DATABASE_URL=url,
                 HOOKPOST_GRPC_ADDRESS="127.0.0.1:0",
+                HOOKPOST_METRICS_ADDRESS="127.0.0.1:0",
                 HOOKPOST_ALLOW_HTTP="true",
                 HOOKPOST_ALLOW_NETWORKS="127.0.0.0/8",
                 HOOKPOST_LOG_LEVEL="warning",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -49,12 +50,23 @@ def translated() -> Iterator[None]:
         raise errors.DatabaseUnavailable(f"the database did not answer ({type(error).__name__})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The pool at a moment."""
+
+    idle: int  # connections
+    used: int
+    waiting: int  # callers without one
+    limit: int  # connections
+
+
 class Database:
     """A pool with bounds on every wait, and the database's clock."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
         self._offset = 0.0
+        self._borrowers = 0  # who have a connection or wait for one
 
     @classmethod
     async def open(cls, url: str, *, max_size: int = 10) -> Database:
@@ -89,9 +101,13 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """One connection, statements each in a transaction of its own."""
-        with translated():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-                yield connection
+        self._borrowers += 1
+        try:
+            with translated():
+                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+                    yield connection
+        finally:
+            self._borrowers -= 1
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -105,6 +121,11 @@ class Database:
         async with self.transaction() as connection:
             await connection.execute(BY_KEY)
             yield connection
+
+    def usage(self) -> Usage:
+        """How busy the pool is."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return Usage(idle, size - idle, max(0, self._borrowers - (size - idle)), self._pool.get_max_size())
 
     def now(self) -> float:
         """Unix seconds by the database's clock, as last compared."""
