@@ -229,7 +229,11 @@ class _Server:
                 await self._rpc.set_serving(True)
                 self._serving = True
                 log.info(
-                    "server.started", grpc=str(address), metrics=str(metrics), database=database, version=__version__
+                    "server.started",
+                    grpc=str(address),
+                    metrics=str(metrics or "off"),
+                    database=database,
+                    version=__version__,
                 )
                 ready(Running(address, metrics, database))
                 await stop.wait()

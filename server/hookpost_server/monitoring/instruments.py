@@ -18,10 +18,13 @@ Reading = float | Mapping[Labels, float] | None
 class Counter(Collector):
     """Only goes up. `name` is without `_total`."""
 
-    def __init__(self, name: str, documentation: str, labels: Labels = ()) -> None:
+    def __init__(
+        self, name: str, documentation: str, labels: Labels = (), *, from_zero: Iterable[Labels] | None = None
+    ) -> None:
+        """`from_zero`: label values to show before they occur, so that the first occurrence is seen as an increase."""
         self._described = (name, documentation)
         self._labels = labels
-        self._values: dict[Labels, float] = {} if labels else {(): 0.0}
+        self._values = dict.fromkeys(from_zero or ([] if labels else [()]), 0.0)
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:
         """`labels`: their values, in order; a value must come from a bounded set."""

@@ -7,6 +7,8 @@ from .context import Context
 
 
 def given(context: Context) -> str | None:
-    """The caller's `traceparent`; None if there is none, or none that is well formed, or more than one."""
-    found = [value for name, value in context.invocation_metadata() or () if name == trace.HEADER]
-    return trace.parse(found[0]) if len(found) == 1 and isinstance(found[0], str) else None
+    """The caller's `traceparent`; None if there is none that is well formed. Of several, gRPC hands on the last."""
+    for name, value in context.invocation_metadata() or ():
+        if name == trace.HEADER and isinstance(value, str):
+            return trace.parse(value)
+    return None
