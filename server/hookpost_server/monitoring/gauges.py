@@ -69,7 +69,7 @@ def gauges(of: Readings) -> Iterable[Gauge]:
     yield Gauge("hookpost_database_waiters", "Callers that wait for a connection.", lambda: of.pool().waiting)
     yield Gauge(
         "hookpost_backlog_due_deliveries",
-        "Deliveries in the database that are due and claimed by nobody, counted up to 100,000 (1,000 of a webhook); "
+        "Deliveries in the database that are due and claimed by nobody, counted up to 20,000 (1,000 of a webhook); "
         "read each 10 s, missing while it can't be.",
         due,
     )

@@ -8,7 +8,7 @@ from .database import Database
 
 WEBHOOKS = 1000  # looked at
 EACH = 1000  # due deliveries counted of one webhook
-MOST = 100_000  # counted in all
+MOST = 20_000  # counted in all
 
 
 @dataclass(frozen=True, slots=True)
