@@ -1,7 +1,7 @@
 """The import rule of the house, and a few habits that keep it readable. See server/README.md.
 
-domain ← store ← {rpc, delivery, console} ← app ← cli; actions stand between the store and the edges, but not delivery;
-config knows the domain, telemetry and embedded know nobody.
+domain ← store ← {rpc, delivery, console, monitoring} ← app ← cli; actions stand between the store and the edges, but
+neither delivery nor monitoring; config knows the domain, telemetry and embedded know nobody.
 """
 
 import ast
@@ -25,9 +25,13 @@ MAY_IMPORT = {
     "rpc": {"domain", "store", "actions"},
     "delivery": {"domain", "store"},
     "console": {"domain", "store", "actions"},
+    "monitoring": {"domain", "store"},
     "upkeep": {"domain", "store"},
-    "startup": {"domain", "config", "embedded", "store"},
-    "app": {"domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "upkeep"},
+    "startup": {"domain", "config", "embedded", "store", "delivery", "monitoring"},
+    "app": {
+        *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
+        "upkeep",
+    },
     "supervisor": {"config", "telemetry", "startup", "app"},
     "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},
 }
@@ -39,8 +43,10 @@ ONLY_IN = {
     "grpc_reflection": {"rpc", "cli"},
     "grpc_status": {"rpc", "cli"},
     "google": {"rpc", "cli"},
-    "aiohttp": {"delivery", "console", "cli"},
-    "asyncpg": {"store", "delivery", "upkeep", "startup", "embedded"},
+    "aiohttp": {"delivery", "console", "monitoring", "cli"},
+    "asyncpg": {"store", "delivery", "monitoring", "upkeep", "startup", "embedded"},
+    "prometheus_client": {"monitoring"},
+    "opentelemetry": {"monitoring"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
     "click": {"cli"},
@@ -129,7 +135,7 @@ def undocumented(path: str, source: str) -> list[str]:
 
 
 RULES = {
-    forbidden_imports: "imports go one way: domain ← store ← {rpc, delivery, console} ← app ← cli",
+    forbidden_imports: "imports go one way: domain ← store ← {rpc, delivery, console, monitoring} ← app ← cli",
     awaits: "the domain is pure: no await; time, chance and data come in as arguments",
     tasks_without_owner: "every task belongs to a TaskGroup",
     too_long: f"a file of more than {MOST_LINES} lines does too much, or has an excuse in LONG_FOR_A_REASON",

@@ -14,17 +14,21 @@ from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
 from .config import Address, Config
-from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.courier import Courier
 from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
-from .delivery.sender import Sender
+from .domain import trace
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
+from .monitoring.gauges import Readings, gauges
+from .monitoring.listener import Listener
+from .monitoring.metrics import Metrics
+from .monitoring.stores import MeteredDeliveries, MeteredEvents
+from .monitoring.watch import Watch
 from .rpc.api_key_service import ApiKeyService
 from .rpc.delivery_service import DeliveryService
 from .rpc.event_service import EventService
@@ -33,12 +37,11 @@ from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
 from .startup import StartError
+from .store.backlog import Backlog
 from .store.changes import ChangeFeed
 from .store.composers import Composers
 from .store.database import Database
-from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
-from .store.events import Events
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
@@ -48,6 +51,8 @@ from .store.revisions import Revisions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
+GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
+METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten ones are attempted again
 
 log = structlog.get_logger()
@@ -58,13 +63,16 @@ class Running:
     """Where a server that has started can be found."""
 
     grpc_address: Address
+    metrics_address: Address | None
     database: str  # for people; without password
 
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
     if not config.share_port:
-        startup.check_free(config.grpc_address)
+        startup.check_free(config.grpc_address, GRPC_SETTING)
+    if config.metrics_address is not None:
+        startup.check_free(config.metrics_address, METRICS_SETTING)
     async with startup.database_url(config) as (url, shown):
         await startup.migrate(url)
         database = await startup.open_database(url)
@@ -85,16 +93,20 @@ class _Server:
         self._database = database
         webhooks = Webhooks(database, open_types=config.event_types == "open")
         event_types = self._event_types = EventTypes(database)
-        events = Events(database, lease=config.lease)
-        deliveries = Deliveries(database, lease=config.lease)
+        metrics = self._metrics = Metrics()
+        events = MeteredEvents(database, lease=config.lease, metrics=metrics)
+        deliveries = MeteredDeliveries(database, lease=config.lease, metrics=metrics)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         revisions = Revisions(database)
         self._upkeep = Upkeep(database, Partitions(database), Retention(database, config.lifetimes), revisions)
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
-        self._sender = _sender(config.sender, policy)
-        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
+        self._sender = startup.sender(config, policy)
+        spans, self._tracing = trace.unrecorded, startup.tracing(config)
+        if self._tracing is not None:
+            spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
+        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded, log_attempts=config.log_attempts)
         self._first_attempts = FirstAttempts(deliveries)
         courier = Courier(
             deliveries=deliveries,
@@ -134,7 +146,17 @@ class _Server:
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, HealthFigures(database), tester, database.now),
-            EventService(intake, self._group_commit, events, deliveries, webhooks, event_types, self._first_attempts),
+            EventService(
+                intake,
+                self._group_commit,
+                events,
+                deliveries,
+                webhooks,
+                event_types,
+                self._first_attempts,
+                metrics,
+                spans,
+            ),
             EventTypeService(event_types),
             DeliveryService(
                 deliveries,
@@ -146,12 +168,37 @@ class _Server:
                 wake=self._dispatcher.wake,
             ),
             ApiKeyService(),
+            metrics,
             share_port=config.share_port,
+        )
+        self._serving = False
+        self._database_up = True
+        self._watch = Watch(metrics, Backlog(database))
+        self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
+        for gauge in gauges(self._readings()):
+            metrics.add(gauge)
+
+    def _readings(self) -> Readings:
+        return Readings(
+            queued_events=lambda: self._group_commit.queued,
+            queued_bytes=lambda: self._group_commit.queued_bytes,
+            max_queued_events=self._config.max_queued_events,
+            handed_off=lambda: self._dispatcher.load().waiting,
+            handed_off_bytes=lambda: self._dispatcher.load().waiting_bytes,
+            max_handed_off=self._config.max_handed_off,
+            in_flight=lambda: self._dispatcher.in_flight,
+            max_in_flight=self._config.max_in_flight,
+            outcomes_waiting=lambda: self._recorder.waiting,
+            breakers=lambda: {"closed": self._dispatcher.load().lanes},  # nothing opens one yet
+            pool=self._database.usage,
+            database_up=lambda: self._database_up,
+            behind=lambda: self._watch.behind,
         )
 
     def _recorded(self, records: Sequence[Record]) -> None:
         self._dispatcher.recorded(records)
         self._first_attempts.recorded(records)
+        self._metrics.recorded(records)
 
     async def run(self, database: str, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
         """Each part has one task and one owner; a part that fails ends the process, and a supervisor restarts it."""
@@ -173,20 +220,26 @@ class _Server:
                 try:
                     port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
-                    raise startup.cannot_listen(self._config.grpc_address) from error
+                    raise startup.cannot_listen(self._config.grpc_address, GRPC_SETTING) from error
                 address = replace(self._config.grpc_address, port=port)
+                metrics = await self._start_metrics()
+                if metrics is not None:
+                    helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
+                self._serving = True
                 log.info(
                     "server.started",
                     grpc=str(address),
+                    metrics=str(metrics or "off"),
                     database=database,
-                    sender=type(self._sender).__name__,
+                    sender=self._config.sender,
                     version=__version__,
                 )
-                ready(Running(address, database))
+                ready(Running(address, metrics, database))
                 await stop.wait()
 
                 log.info("server.stopping", in_flight=self._dispatcher.in_flight)
+                self._serving = False
                 helpers.pop().cancel()  # it must not say SERVING again
                 await self._rpc.set_serving(False)
                 self._dispatcher.stop()
@@ -206,28 +259,22 @@ class _Server:
         finally:
             await self._rpc.stop(0)  # when a part failed; calls under way must not hang
             await self._sender.close()
+            await self._listener.stop()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close)
+
+    async def _start_metrics(self) -> Address | None:
+        if (address := self._config.metrics_address) is None:
+            return None
+        try:
+            return replace(address, port=await self._listener.start(address.host, address.port))
+        except OSError as error:
+            raise startup.cannot_listen(address, METRICS_SETTING) from error
 
     async def _watch_health(self) -> None:
         """SERVING only while the database answers."""
-        serving = True
         while True:
             await asyncio.sleep(2)
-            if (healthy := await self._database.healthy()) != serving:
-                serving = healthy
-                await self._rpc.set_serving(serving)
-
-
-def _sender(name: str, policy: AddressPolicy) -> Sender:
-    """The HTTP client that is set. Raises StartError when it is not installed."""
-    if name != "aiohttp":
-        try:
-            from .delivery.curl_sender import CurlSender
-        except ImportError as error:
-            if name == "curl":
-                raise StartError(
-                    f"the curl sender can't be used: {error}",
-                    "install hookpost-server[curl], or set HOOKPOST_SENDER=aiohttp",
-                ) from error
-        else:
-            return CurlSender(policy)
-    return AiohttpSender(policy)
+            if (healthy := await self._database.healthy()) != self._database_up:
+                self._database_up = healthy
+                await self._rpc.set_serving(healthy)

@@ -51,6 +51,10 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def _address_or_off(value: str) -> Address | None:
+    return None if value == "off" else Address.parse(value)
+
+
 def _text(value: str) -> str:
     return value
 
@@ -134,6 +138,11 @@ class Config:
     )
     data_dir: Path = _setting(Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data")
     grpc_address: Address = _setting(Address.parse, Address("127.0.0.1", 50051), "where gRPC listens")
+    metrics_address: Address | None = _setting(
+        _address_or_off,
+        Address("127.0.0.1", 9464),
+        "where /metrics, /healthz and /readyz are answered over HTTP; off: nowhere",
+    )
     insecure_behind_proxy: bool = _setting(
         _boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
     )
@@ -186,6 +195,16 @@ class Config:
         FOREVER,
         "how long payloads and receivers' answers are kept, at least 1h; forever: as long as their entries; by days "
         "of UTC that are over; a pending delivery's payload stays, one without payload can't be sent again",
+    )
+    traces: str = _setting(
+        _one_of("off", "otlp"),
+        "off",
+        "otlp: send spans over OTLP/HTTP to where the standard OTEL_* variables say; needs the extra [otel]",
+    )
+    log_attempts: str = _setting(
+        _one_of("all", "failed", "none"),
+        "all",
+        "which attempts have a line at level info; the others' is at debug",
     )
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "least severe line to log")
     log_format: str = _setting(
@@ -251,6 +270,8 @@ class Config:
 
 
 def _as_text(value: Any) -> str:
+    if value is None:
+        return "off"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

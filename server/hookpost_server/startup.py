@@ -6,14 +6,21 @@ import contextlib
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from .config import Address, Config
+from .delivery.aiohttp_sender import AiohttpSender
+from .delivery.sender import Sender
 from .domain import errors
+from .domain.addresses import AddressPolicy
 from .embedded import EmbeddedPostgres, EmbeddedPostgresError
 from .store import migrate as migrations
 from .store.database import TRANSIENT, Database
+
+if TYPE_CHECKING:
+    from .monitoring.tracing import Tracing
 
 CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -26,7 +33,7 @@ class StartError(Exception):
         self.hint = hint
 
 
-def check_free(address: Address) -> None:
+def check_free(address: Address, setting: str) -> None:
     """Says that a port is taken before a database is started for nothing. Raises StartError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -35,13 +42,14 @@ def check_free(address: Address) -> None:
             probe.bind((address.host, address.port))
             probe.listen()
         except OSError as error:
-            raise cannot_listen(address) from error
+            raise cannot_listen(address, setting) from error
 
 
-def cannot_listen(address: Address) -> StartError:
+def cannot_listen(address: Address, setting: str) -> StartError:
+    """`setting`: what names another address."""
     return StartError(
         f"{address} can't be listened on: the port is taken or not allowed",
-        "choose another with --grpc-address or HOOKPOST_GRPC_ADDRESS=HOST:PORT, or stop what uses it",
+        f"choose another with {setting}=HOST:PORT, or stop what uses it",
     )
 
 
@@ -85,6 +93,36 @@ async def open_database(url: str) -> Database:
     """The pool. Raises StartError."""
     with database_errors():
         return await Database.open(url)
+
+
+def sender(config: Config, policy: AddressPolicy) -> Sender:
+    """The HTTP client that is set. Raises StartError when it is not installed."""
+    if config.sender != "aiohttp":
+        try:
+            from .delivery.curl_sender import CurlSender
+        except ImportError as error:
+            if config.sender == "curl":
+                raise StartError(
+                    f"the curl sender can't be used: {error}",
+                    "pip install 'hookpost-server[curl]', or set HOOKPOST_SENDER=aiohttp",
+                ) from error
+        else:
+            return CurlSender(policy)
+    return AiohttpSender(policy)
+
+
+def tracing(config: Config) -> Tracing | None:
+    """What makes spans; None unless it is wanted. Raises StartError when its packages are missing."""
+    if config.traces == "off":
+        return None
+    try:
+        from .monitoring.tracing import Tracing
+    except ImportError as error:
+        raise StartError(
+            f"HOOKPOST_TRACES=otlp needs OpenTelemetry ({error})",
+            "pip install 'hookpost-server[otel]', or set it to off",
+        ) from error
+    return Tracing()
 
 
 @contextlib.contextmanager

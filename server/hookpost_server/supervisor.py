@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from . import startup
-from .app import Running
+from .app import GRPC_SETTING, Running
 from .config import Address, Config
 from .startup import StartError
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Like `app.serve`, by `config.processes` processes. Raises StartError."""
-    startup.check_free(config.grpc_address)
+    startup.check_free(config.grpc_address, GRPC_SETTING)
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):
@@ -40,7 +40,7 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
             try:
                 await asyncio.gather(*(node.start() for node in nodes))
                 log.info("supervisor.started", grpc=str(address), processes=len(nodes))
-                ready(Running(address, shown))
+                ready(Running(address, config.metrics_address, shown))
                 await _watch(nodes, stop)
             finally:
                 await asyncio.gather(*(node.stop() for node in nodes))
@@ -86,6 +86,7 @@ class _Node:
             "HOOKPOST_GRPC_ADDRESS": str(self.address),
             "HOOKPOST_PROCESSES": "1",
             "HOOKPOST_SHARE_PORT": "true",
+            "HOOKPOST_METRICS_ADDRESS": self._metrics_address(),
         }
         try:
             self.process = await asyncio.create_subprocess_exec(
@@ -106,6 +107,13 @@ class _Node:
                 raise StartError(f"server process {self.number} did not start", "its own lines above say why")
         finally:
             os.close(ready)
+
+    def _metrics_address(self) -> str:
+        """Each process has its own figures: the first at the port that is set, the next at the one after it."""
+        address = self.config.metrics_address
+        if address is None or not address.port:
+            return str(address or "off")
+        return str(replace(address, port=address.port + self.number))
 
     async def keep(self) -> None:
         """Starts it anew whenever it ends, until cancelled."""

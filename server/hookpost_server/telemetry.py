@@ -2,7 +2,8 @@
 
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
-server.started          it answers calls                            grpc, database, sender, version
+server.started          it answers calls                            grpc, metrics, database, sender,
+                                                                    version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 supervisor.started      all processes of --processes answer         grpc, processes
@@ -12,12 +13,13 @@ process.restarted       it was started anew                         number
 process.not_restarted   it could not be; tried again each second    number, error
 process.killed          it took too long to end                     number
 delivery.attempted      an attempt was recorded                     delivery_id, event_id, type, webhook_id, attempt,
-                                                                    outcome, status, latency_ms, state, retry_in, error
+                                                                    outcome, status, latency_ms, state, queue_wait_ms,
+                                                                    retry_in, error, trace_id
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
 delivery.postponed      no attempt: the database is away            delivery_id, error
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
-rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms
+rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms, trace_id
 rpc.fault               a bug in a call                             incident, traceback
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
@@ -28,6 +30,7 @@ recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id,
 release.postponed       claims could not be given back; they lapse  deliveries, error
 directory.refresh_failed  webhooks could not be read again          error
 emit.batch_failed       a shared statement failed; made singly      submissions, error
+backlog.unknown         the backlog could not be read               error
 partitions.made         day partitions were made                    names
 retention.dropped       a day's events and deliveries were dropped  day, bytes, seconds
 retention.held          a day is too old, but must stay; once       day, reason, deliveries, webhooks

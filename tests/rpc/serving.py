@@ -141,6 +141,7 @@ class Server:
     """A running server. `task` ends with it."""
 
     address: Address
+    metrics_address: Address | None
     stop: asyncio.Event
     task: asyncio.Task[None]
 
@@ -148,6 +149,7 @@ class Server:
 def config(database_url: str, **settings: Any) -> Config:
     given = {
         "grpc_address": Address("127.0.0.1", 0),
+        "metrics_address": None,
         "allow_http": True,
         "allow_networks": LOOPBACK,
         "shutdown_grace": 5.0,
@@ -167,7 +169,7 @@ async def serving(settings: Config) -> AsyncIterator[Server]:
         await task
         raise AssertionError("the server ended before it was ready")
     try:
-        yield Server(ready.result().grpc_address, stop, task)
+        yield Server(ready.result().grpc_address, ready.result().metrics_address, stop, task)
     finally:
         stop.set()
         await task

@@ -74,6 +74,7 @@ class Cluster:
         log = self._directory / f"node-{next(self._numbers)}.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
         environ = clean | {
+            "HOOKPOST_METRICS_ADDRESS": "off",
             "HOOKPOST_DATABASE_URL": self.url,
             "HOOKPOST_GRPC_ADDRESS": str(address),
             "HOOKPOST_ALLOW_HTTP": "true",

@@ -71,7 +71,7 @@ def test_names_that_are_none(name: str) -> None:
 DENIED = ["Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "Content-Encoding", "TE", "Trailer"]
 DENIED += ["Keep-Alive", "Upgrade", "Cookie", "Set-Cookie", "Accept-Encoding", "Via", "Forwarded", "Date"]
 DENIED += ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "X-Client-IP", "True-Client-IP"]
-DENIED += ["CF-Connecting-IP", "Proxy-Authorization", "Proxy-Connection", "Sec-Fetch-Site"]
+DENIED += ["Traceparent", "Tracestate", "CF-Connecting-IP", "Proxy-Authorization", "Proxy-Connection", "Sec-Fetch-Site"]
 DENIED += ["Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Webhook-Anything"]
 DENIED += ["Hookpost-Event", "Hookpost-Delivery", "Hookpost-Attempt", "Hookpost-Test", "Hookpost-Anything"]
 DENIED += ["Hookpost-Signature-SHA-256", "Logto-Signature-SHA-256"]

@@ -96,7 +96,9 @@ def dev(data_dir: Path | None, grpc_address: str | None) -> None:
 
     def ready(running: Running) -> None:
         click.echo(f"Hookpost {__version__} for development: no keys needed, http and loopback allowed.\n")
-        click.echo(f"  gRPC      {running.grpc_address}  (with reflection)\n  database  {running.database}\n")
+        metrics = "off" if running.metrics_address is None else f"http://{running.metrics_address}/metrics"
+        click.echo(f"  gRPC      {running.grpc_address}  (with reflection)")
+        click.echo(f"  metrics   {metrics}\n  database  {running.database}\n")
         click.echo("Next, in other terminals:\n" + next_commands(running.grpc_address) + "\n\nCtrl-C stops it.")
 
     run_server(for_development(config), ready)
@@ -136,7 +138,8 @@ def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None
     config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 
     def ready(running: Running) -> None:
-        say(f"Hookpost {__version__} serves gRPC on {running.grpc_address}, database: {running.database}")
+        metrics = "" if running.metrics_address is None else f", metrics on {running.metrics_address}"
+        say(f"Hookpost {__version__} serves gRPC on {running.grpc_address}{metrics}, database: {running.database}")
 
     run_server(config, ready)
 

@@ -23,7 +23,7 @@ from ..domain.webhook import MAX_TIMEOUT
 from ..store.deliveries import START, Cursor, Deliveries
 from ..store.events import Room
 from .courier import Courier
-from .lane import Lane
+from .lane import Lane, Load
 from .recorder import Recorder
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of payloads in memory
@@ -75,6 +75,10 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         return self._in_flight
+
+    def load(self) -> Load:
+        """What is held in memory now."""
+        return Load(self._waiting, self._waiting_bytes, len(self._lanes))
 
     def room(self) -> Room:
         """What can be handed over now."""

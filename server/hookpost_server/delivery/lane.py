@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from uuid import UUID
 
 from ..domain.delivery import Claim
@@ -10,6 +11,15 @@ from ..domain.webhook import DEFAULT_IN_FLIGHT, Settings
 
 FIRST_GUESS = 0.1  # seconds that an attempt is thought to take before one has ended
 MOST_WAITING = 5_000  # claims of one webhook in memory, however fast it is
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a dispatcher holds in memory."""
+
+    waiting: int  # claims whose attempt has not begun
+    waiting_bytes: int  # of their payloads
+    lanes: int  # webhooks with work
 
 
 class Lane:

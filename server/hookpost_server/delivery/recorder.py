@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -13,6 +12,7 @@ from ..domain import errors, ids
 from ..domain.delivery import Record, reduced
 from ..store.deliveries import Deliveries
 from ..store.webhooks import Webhooks
+from .attempt_log import AttemptLog
 
 MAX_BATCH = 500  # outcomes in one statement
 MAX_WAITING = 10_000  # outcomes not yet written, beyond which no attempt starts
@@ -25,15 +25,26 @@ class Recorder:
     """Keeps outcomes until they are written; what follows from them (a retry's time, a suspension) is its word too."""
 
     def __init__(
-        self, deliveries: Deliveries, webhooks: Webhooks, *, recorded: Callable[[Sequence[Record]], None]
+        self,
+        deliveries: Deliveries,
+        webhooks: Webhooks,
+        *,
+        recorded: Callable[[Sequence[Record]], None],
+        log_attempts: str = "all",
     ) -> None:
         """`recorded` is told what was written, e.g. to wake for retries."""
         self._deliveries = deliveries
         self._webhooks = webhooks
         self._recorded = recorded
+        self._attempt_log = AttemptLog(log_attempts)
         self._waiting: list[Record] = []
         self._arrived = asyncio.Event()
         self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """Outcomes not yet written."""
+        return len(self._waiting)
 
     @property
     def full(self) -> bool:
@@ -81,9 +92,8 @@ class Recorder:
                 await self._write([reduced(batch[0])], last_resort=True)
             return
         written = [record for record in batch if record.claim.id in taken]
-        if log.is_enabled_for(logging.INFO):
-            for record in batch:
-                _log(record, superseded=record.claim.id not in taken)
+        for record in batch:
+            self._attempt_log.write(record, superseded=record.claim.id not in taken)
         # Of superseded outcomes too: the batch may have been written before, its commit's reply lost.
         for tenant_id, webhook_id, reason in {
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend
@@ -91,22 +101,3 @@ class Recorder:
             await self._webhooks.suspend(tenant_id, webhook_id, reason)
             log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
         self._recorded(written)
-
-
-def _log(record: Record, *, superseded: bool) -> None:
-    """The one line about an attempt; a superseded one came too late and changed nothing."""
-    claim, outcome = record.claim, record.outcome
-    log.info(
-        "delivery.superseded" if superseded else "delivery.attempted",
-        delivery_id=ids.text(ids.DELIVERY, claim.id),
-        event_id=ids.text(ids.EVENT, claim.event.id),
-        type=claim.event.type,
-        webhook_id=ids.text(ids.WEBHOOK, claim.webhook_id),
-        attempt=claim.attempt,
-        outcome=outcome.result.name.lower(),
-        status=outcome.status,
-        latency_ms=round(record.latency * 1000, 1),
-        state=record.conclusion.state.name.lower(),
-        **({} if record.conclusion.delay is None else {"retry_in": round(record.conclusion.delay, 1)}),
-        **({"error": outcome.error} if outcome.error else {}),
-    )

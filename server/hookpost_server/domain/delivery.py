@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from . import retry
+from . import ids, retry
 from .event import Event
 
 MAX_INTERNAL_ATTEMPTS = 3
@@ -208,6 +208,13 @@ class Record:
     latency: float  # seconds
     webhook_version: int = 0  # whose settings and keys the request was made with
     composer_id: int = 0  # which server's way of making it
+
+    @property
+    def queue_wait(self) -> float | None:
+        """Seconds from the event's acceptance to a first attempt; None for later ones and replays."""
+        if self.claim.attempt > 1 or self.claim.trigger is not Trigger.SCHEDULED:
+            return None
+        return max(0.0, self.start_time.timestamp() - ids.seconds_of(self.claim.event.id))
 
 
 def reduced(record: Record) -> Record:

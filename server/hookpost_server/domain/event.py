@@ -28,6 +28,7 @@ class Event:
     occur_time: datetime
     idempotency_key: str | None = None
     fingerprint: bytes = b""  # with a key: what "the same content" means for it
+    traceparent: str | None = None  # the trace that it was emitted in, if that is known
 
     @property
     def payload_removed(self) -> bool:

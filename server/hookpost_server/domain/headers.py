@@ -26,6 +26,7 @@ OVERRIDABLE = ("content-type", "user-agent")
 _DENIED = frozenset(
     {"host", "content-length", "transfer-encoding", "content-encoding", "connection", "keep-alive", "te", "trailer"}
     | {"upgrade", "expect", "cookie", "set-cookie", "accept-encoding", "via", "forwarded", "date"}
+    | {"traceparent", "tracestate"}  # the producer's, or an attempt's own
     | {"x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}  # look like a client's address
 )
 _DENIED_PREFIXES = ("webhook-", "hookpost-", "proxy-", "x-forwarded-", "sec-")

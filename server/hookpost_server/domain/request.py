@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from . import envelope, headers, ids, signing
+from . import envelope, headers, ids, signing, trace
 from .event import Event
 from .signing import SigningKey
 from .webhook import Settings
@@ -99,6 +99,7 @@ class Letterhead:
                 ("hookpost-delivery", ids.text(ids.DELIVERY, delivery_id)),
                 ("hookpost-attempt", str(attempt)),
                 *((("hookpost-test", "true"),) if test else ()),
+                *(((trace.HEADER, event.traceparent),) if event.traceparent else ()),
                 ("accept-encoding", "identity"),
             ),
             body,

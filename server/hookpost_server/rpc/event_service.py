@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -14,18 +13,19 @@ from ..actions import dry_run
 from ..actions.waiting import FirstAttempts
 from ..domain import errors, event, ids
 from ..domain.event import Event
+from ..domain.trace import Spans
 from ..store.delivery_log import DeliveryLog, Filter
 from ..store.event_types import EventTypes
-from ..store.events import Emitted, Events
+from ..store.events import Events
 from ..store.group_commit import GroupCommit
 from ..store.webhooks import Webhooks
-from . import convert, fields, paging
-from . import errors as rpc_errors
+from . import convert, fields, paging, tracing
 from .context import Context
+from .emit_stream import EmitStream, emit_response, not_for_many
 from .intake import Intake
-from .times import from_duration, from_timestamp, timestamp_of
+from .meter import Meter
+from .times import from_duration, from_timestamp
 
-MAX_UNANSWERED = 2000  # events of one stream; beyond it the stream is not read
 MAX_WAIT = 60.0  # seconds that an emit waits for its deliveries
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # of payloads in one page of events
@@ -45,7 +45,11 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         webhooks: Webhooks,
         event_types: EventTypes,
         first_attempts: FirstAttempts,
+        meter: Meter,
+        spans: Spans,
     ) -> None:
+        self._meter = meter
+        self._spans = spans
         self._intake = intake
         self._webhooks = webhooks
         self._event_types = event_types
@@ -53,7 +57,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         self._group_commit = group_commit
         self._events = events
         self._deliveries = deliveries
-        self._streams: set[_Stream] = set()
+        self._streams: set[EmitStream] = set()
 
     def end_streams(self) -> None:
         """At shutdown: what was read is still answered, then each stream ends with UNAVAILABLE."""
@@ -63,16 +67,22 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     async def EmitEvent(
         self, request: event_service_pb2.EmitEventRequest, context: Context
     ) -> event_service_pb2.EmitEventResponse:
+        with self._spans("EmitEvent", tracing.given(context)) as traceparent:
+            return await self._emit(request, traceparent)
+
+    async def _emit(
+        self, request: event_service_pb2.EmitEventRequest, traceparent: str | None
+    ) -> event_service_pb2.EmitEventResponse:
         timeout = 0.0
         if request.HasField("wait"):
             timeout = from_duration(request.wait.timeout)
             if not 0 < timeout <= MAX_WAIT:
                 raise errors.InvalidFields.one("wait.timeout", f"must be more than 0 s and at most {MAX_WAIT:g} s")
-        accepted = await self._intake.event(request, enforce=not request.dry_run)
+        accepted = await self._intake.event(request, enforce=not request.dry_run, traceparent=traceparent)
         if request.dry_run:
             return await self._dry_run(accepted)
         emitted = await self._group_commit.emit(accepted)
-        answer = _response(emitted)
+        answer = emit_response(emitted)
         if timeout:
             for delivery, attempt in await self._first_attempts.of(accepted.tenant_id, emitted.event_id, timeout):
                 answer.deliveries.add(
@@ -100,6 +110,12 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     async def BatchEmitEvents(
         self, request: event_service_pb2.BatchEmitEventsRequest, context: Context
     ) -> event_service_pb2.BatchEmitEventsResponse:
+        with self._spans("BatchEmitEvents", tracing.given(context)) as traceparent:
+            return await self._emit_batch(request, traceparent)
+
+    async def _emit_batch(
+        self, request: event_service_pb2.BatchEmitEventsRequest, traceparent: str | None
+    ) -> event_service_pb2.BatchEmitEventsResponse:
         if request.ByteSize() > MAX_BATCH_BYTES:
             raise errors.LimitExceeded(f"a batch must be at most 32 MiB, this one is {request.ByteSize():,} bytes")
         with fields.Faults() as faults:
@@ -111,10 +127,12 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         with fields.Faults() as faults:
             for index, each in enumerate(request.requests):
                 prefix = f"requests[{index}]."
-                for name in _not_for_many(each):
+                for name in not_for_many(each):
                     faults.note(prefix + name, "is not for batches")
                 try:
-                    accepted.append(await self._intake.event(each, tenant_id=tenant_id, prefix=prefix))
+                    accepted.append(
+                        await self._intake.event(each, tenant_id=tenant_id, prefix=prefix, traceparent=traceparent)
+                    )
                 except errors.InvalidFields as error:
                     faults.found += error.violations
                 except errors.EventTypeUnknown as error:
@@ -122,12 +140,12 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         if unknown:
             raise unknown
         results = await self._group_commit.emit_all(accepted)
-        return event_service_pb2.BatchEmitEventsResponse(responses=[_response(result) for result in results])
+        return event_service_pb2.BatchEmitEventsResponse(responses=[emit_response(result) for result in results])
 
     async def StreamEmitEvents(
         self, request_iterator: AsyncIterator[event_service_pb2.StreamEmitEventsRequest], context: Any
     ) -> AsyncIterator[event_service_pb2.StreamEmitEventsResponse]:
-        stream = _Stream(self._intake, self._group_commit)
+        stream = EmitStream(self._intake, self._group_commit, self._meter)
         self._streams.add(stream)
         try:
             async with asyncio.TaskGroup() as group:
@@ -180,100 +198,6 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
             events=[convert.event(each) for each in page],
             next_page_token="" if following is None else paging.token(request, following.bytes),
         )
-
-
-class _Stream:
-    """One StreamEmitEvents call: reads on while earlier events wait for their commit.
-
-    Results that arrive together, as those of one commit do, leave together.
-    """
-
-    def __init__(self, intake: Intake, group_commit: GroupCommit) -> None:
-        self._intake = intake
-        self._group_commit = group_commit
-        self._answers: list[event_service_pb2.StreamEmitEventsResult] = []
-        self._unanswered = 0
-        self._ended = False
-        self.broken: errors.HookpostError | None = None  # why no more can be read, other than by the caller's end
-        self._answered = asyncio.Event()
-        self._may_read = asyncio.Event()
-        self._may_read.set()
-
-    async def read(self, requests: AsyncIterator[event_service_pb2.StreamEmitEventsRequest]) -> None:
-        """Submits each event; a refused one is answered and does not end the stream."""
-        try:
-            async for request in requests:
-                await self._submit(request)
-        except errors.HookpostError as error:
-            self.broken = error
-        self._ended = True
-        self._answered.set()
-
-    def end(self, error: errors.HookpostError) -> None:
-        """Reads no more and, once what was read is answered, ends with the error."""
-        if not self._ended:
-            self.broken = error
-            self._ended = True
-            self._answered.set()
-
-    async def _submit(self, request: event_service_pb2.StreamEmitEventsRequest) -> None:
-        await self._may_read.wait()
-        self._unanswered += 1
-        if self._unanswered >= MAX_UNANSWERED:
-            self._may_read.clear()
-        try:
-            if wrong := _not_for_many(request.event):
-                raise errors.InvalidFields(errors.Violation(f"event.{n}", "is not for streams") for n in wrong)
-            accepted = await self._intake.event(request.event, prefix="event.")
-            done = self._group_commit.submit([accepted])
-        except errors.HookpostError as error:
-            self._refuse(request.sequence, error)
-        else:
-            done.add_done_callback(functools.partial(self._finish, request.sequence))
-
-    async def results(self) -> AsyncIterator[list[event_service_pb2.StreamEmitEventsResult]]:
-        """What can be answered, as it comes, until every event has been."""
-        while self._answers or self._unanswered or not self._ended:
-            await self._answered.wait()
-            self._answered.clear()
-            answers, self._answers = self._answers, []
-            if answers:
-                self._unanswered -= len(answers)
-                if self._unanswered < MAX_UNANSWERED:
-                    self._may_read.set()
-                yield answers
-
-    def _finish(self, sequence: int, future: asyncio.Future[list[Any]]) -> None:
-        error = future.exception()
-        result = error if error is not None else future.result()[0]
-        if isinstance(result, Emitted):
-            self._answer(event_service_pb2.StreamEmitEventsResult(sequence=sequence, response=_response(result)))
-        elif isinstance(result, errors.HookpostError):
-            self._refuse(sequence, result)
-        else:
-            self._refuse(sequence, rpc_errors.internal(result))
-
-    def _refuse(self, sequence: int, error: errors.HookpostError) -> None:
-        self._answer(
-            event_service_pb2.StreamEmitEventsResult(sequence=sequence, error=rpc_errors.to_stream_error(error))
-        )
-
-    def _answer(self, result: event_service_pb2.StreamEmitEventsResult) -> None:
-        self._answers.append(result)
-        self._answered.set()
-
-
-def _not_for_many(request: event_service_pb2.EmitEventRequest) -> list[str]:
-    return [name for name, given in (("dry_run", request.dry_run), ("wait", request.HasField("wait"))) if given]
-
-
-def _response(result: Emitted) -> event_service_pb2.EmitEventResponse:
-    return event_service_pb2.EmitEventResponse(
-        event_id=ids.text(ids.EVENT, result.event_id),
-        create_time=timestamp_of(ids.seconds_of(result.event_id)),
-        duplicate=result.duplicate,
-        delivery_count=result.delivery_count,
-    )
 
 
 def time_range(request: Any, default_since: UUID, prefix: str) -> tuple[UUID, UUID]:

@@ -29,6 +29,7 @@ class Intake:
         tenant_id: str | None = None,
         prefix: str = "",
         enforce: bool = True,
+        traceparent: str | None = None,
     ) -> Event:
         """Raises InvalidFields with paths below `prefix`, or EventTypeUnknown. `tenant_id`: the batch's.
 
@@ -75,6 +76,7 @@ class Intake:
             occur_time=occur_time or datetime.fromtimestamp(now, UTC),
             idempotency_key=key or None,
             fingerprint=event.fingerprint(request.type, data, occur_time) if key else b"",
+            traceparent=traceparent,
         )
 
 

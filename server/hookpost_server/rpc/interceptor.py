@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import Any
 import grpc
 import structlog
 
-from ..domain import errors
+from ..domain import errors, trace
 from . import errors as rpc_errors
+from . import tracing
 from .context import Context
+from .meter import Meter, count_refusal
 
 PREFIX = "/hookpost.v1."
 
@@ -29,8 +32,10 @@ class Undecodable:
 class Edge(grpc.aio.ServerInterceptor):
     """Wraps each method once."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._verbose = log.is_enabled_for(logging.DEBUG)  # asking costs more than counting a call
         self._in_flight = 0
         self.idle = asyncio.Event()  # set while no call is under way
         self.idle.set()
@@ -54,12 +59,22 @@ class Edge(grpc.aio.ServerInterceptor):
         self.idle.clear()
         return time.monotonic()
 
-    def _finished(self, method: str, code: str, started: float) -> None:
+    def _finished(self, method: str, code: str, started: float, context: Context) -> None:
         self._in_flight -= 1
         if not self._in_flight:
             self.idle.set()
-        level = log.error if code == "INTERNAL" else log.debug if code == "OK" else log.info
-        level("rpc.finished", method=method, code=code, latency_ms=round((time.monotonic() - started) * 1000, 1))
+        seconds = time.monotonic() - started
+        self._meter.called(method, code, seconds)
+        if code != "OK" or self._verbose:
+            level = log.error if code == "INTERNAL" else log.debug if code == "OK" else log.info
+            given = tracing.given(context)
+            level(
+                "rpc.finished",
+                method=method,
+                code=code,
+                latency_ms=round(seconds * 1000, 1),
+                **({"trace_id": trace.trace_id(given)} if given else {}),
+            )
 
     def _wrapped(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         decode = _decoder(handler.request_deserializer)
@@ -80,12 +95,15 @@ class Edge(grpc.aio.ServerInterceptor):
                 return answer
             except errors.HookpostError as error:
                 code = rpc_errors.code_of(error).name
+                count_refusal(self._meter, request, error)
                 await rpc_errors.abort(context, error)
             except Exception as error:
                 code = "INTERNAL"
-                await rpc_errors.abort(context, rpc_errors.internal(error))
+                told = rpc_errors.internal(error)
+                count_refusal(self._meter, request, told)
+                await rpc_errors.abort(context, told)
             finally:
-                self._finished(method, code, started)
+                self._finished(method, code, started, context)
 
         return call
 
@@ -108,7 +126,7 @@ class Edge(grpc.aio.ServerInterceptor):
                 code = "INTERNAL"
                 await rpc_errors.abort(context, rpc_errors.internal(error))
             finally:
-                self._finished(method, code, started)
+                self._finished(method, code, started, context)
 
         return call
 

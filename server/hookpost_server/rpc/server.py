@@ -28,6 +28,7 @@ from .delivery_service import DeliveryService
 from .event_service import EventService
 from .event_type_service import EventTypeService
 from .interceptor import Edge
+from .meter import Meter
 from .webhook_service import WebhookService
 
 MAX_REQUEST = 34 * 1024 * 1024  # bytes: a batch of 32 MiB and its frame
@@ -52,11 +53,12 @@ class RpcServer:
         event_types: EventTypeService,
         deliveries: DeliveryService,
         api_keys: ApiKeyService,
+        meter: Meter,
         *,
         share_port: bool = False,
     ) -> None:
         """`share_port`: else a forgotten old process would silently take half of the calls."""
-        self._edge = Edge()
+        self._edge = Edge(meter)
         self._events = events
         self._server = grpc.aio.server(
             interceptors=[self._edge],

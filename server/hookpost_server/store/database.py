@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -68,12 +69,23 @@ async def planned(connection: asyncpg.Connection, switches: str = BY_KEY) -> Asy
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The pool at a moment."""
+
+    idle: int  # connections
+    used: int
+    waiting: int  # callers without one
+    limit: int  # connections
+
+
 class Database:
     """A pool with bounds on every wait, and the database's clock."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
         self._offset = 0.0
+        self._borrowers = 0  # who have a connection or wait for one
 
     @classmethod
     async def open(cls, url: str, *, max_size: int = 10) -> Database:
@@ -108,9 +120,13 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """One connection, statements each in a transaction of its own."""
-        with translated():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-                yield connection
+        self._borrowers += 1
+        try:
+            with translated():
+                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+                    yield connection
+        finally:
+            self._borrowers -= 1
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -143,6 +159,11 @@ class Database:
     async def _planned(self, switches: str) -> AsyncIterator[Any]:
         async with self.connection() as connection, planned(connection, switches):
             yield connection
+
+    def usage(self) -> Usage:
+        """How busy the pool is."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return Usage(idle, size - idle, max(0, self._borrowers - (size - idle)), self._pool.get_max_size())
 
     def now(self) -> float:
         """Unix seconds by the database's clock, as last compared."""

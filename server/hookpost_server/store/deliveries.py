@@ -61,7 +61,7 @@ class Deliveries(DeliveryLog):
                 due.version
         )
         select turn.tenant_id, turn.webhook_id, turn.number, c.id, c.event_id, c.attempt_count, c.claim_count,
-            c.trigger, c.version, e.type, e.payload, e.occur_time
+            c.trigger, c.version, e.type, e.payload, e.occur_time, e.traceparent
         from turn
         left join claimed c on c.webhook_id = turn.webhook_id and c.tenant_id = turn.tenant_id
         left join events e on e.id = c.event_id and e.tenant_id = c.tenant_id
@@ -240,6 +240,7 @@ def _claim_from_row(row: Mapping[str, Any], deadline: float) -> Claim:
         type=row["type"],
         payload=row["payload"],
         occur_time=row["occur_time"],
+        traceparent=row["traceparent"],
     )
     return Claim(
         id=row["id"],

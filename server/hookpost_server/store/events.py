@@ -57,8 +57,8 @@ class Events:
     EMIT = """
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
-                                 $7::bytea[], $8::int[])
-                as i(id, tenant_id, type, payload, occur_time, key, fingerprint, route)
+                                 $7::bytea[], $8::int[], $15::text[])
+                as i(id, tenant_id, type, payload, occur_time, key, fingerprint, route, traceparent)
         ), keyed as (
             insert into idempotency_keys (key, tenant_id, event_id, fingerprint)
             select key, tenant_id, id, fingerprint from input where key is not null order by key, tenant_id, id
@@ -66,8 +66,8 @@ class Events:
         ), fresh as materialized (
             select * from input where key is null or id in (select event_id from keyed)
         ), stored as (
-            insert into events (tenant_id, id, type, payload, occur_time, idempotency_key)
-            select tenant_id, id, type, payload, occur_time, key from fresh
+            insert into events (tenant_id, id, type, payload, occur_time, idempotency_key, traceparent)
+            select tenant_id, id, type, payload, occur_time, key, traceparent from fresh
         ), routes as materialized (
             select distinct r.route, s.webhook_id, w.version
             from unnest($9::int[], $10::text[], $11::text[]) as r(route, tenant_id, pattern)
@@ -136,6 +136,7 @@ class Events:
             room.deliveries,
             room.full,
             timedelta(seconds=self._lease),
+            [event.traceparent for event in events],
         )
         by_id = {event.id: event for event in events}
         counts: dict[UUID, int] = {}
@@ -234,4 +235,5 @@ def _from_row(row: Mapping[str, Any]) -> Event:
         payload=row["payload"] or b"",
         occur_time=row["occur_time"],
         idempotency_key=row["idempotency_key"],
+        traceparent=row["traceparent"],
     )

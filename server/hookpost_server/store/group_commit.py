@@ -61,6 +61,16 @@ class GroupCommit:
         self._stopping = False
         self._fan_out: dict[tuple[str, str], int] = {}
 
+    @property
+    def queued(self) -> int:
+        """Events that wait for their commit, those of the statement under way included."""
+        return self._queued
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of their payloads."""
+        return self._queued_bytes
+
     async def emit(self, event: Event) -> Emitted:
         """Raises IdempotencyKeyReused, BacklogFull, ShuttingDown, DatabaseUnavailable."""
         result = (await self._submit([event], atomic=False))[0]

@@ -70,14 +70,16 @@ class EventServiceServicer:
 
     def EmitEvent(self, request, context):
         """Accepts one event and queues a delivery for each subscribed webhook, both
-        in one transaction.
+        in one transaction. A W3C `traceparent` in the call's metadata goes on to
+        the receivers as a header; a malformed one is ignored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchEmitEvents(self, request, context):
-        """Accepts up to 1000 events of one tenant: all of them or none.
+        """Accepts up to 1000 events of one tenant: all of them or none. A
+        `traceparent` in the metadata is that of each of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

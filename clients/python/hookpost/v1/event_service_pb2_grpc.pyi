@@ -37,10 +37,13 @@ class EventServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     EmitEvent: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.EmitEventRequest, _event_service_pb2.EmitEventResponse]
     """Accepts one event and queues a delivery for each subscribed webhook, both
-    in one transaction.
+    in one transaction. A W3C `traceparent` in the call's metadata goes on to
+    the receivers as a header; a malformed one is ignored.
     """
     BatchEmitEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.BatchEmitEventsRequest, _event_service_pb2.BatchEmitEventsResponse]
-    """Accepts up to 1000 events of one tenant: all of them or none."""
+    """Accepts up to 1000 events of one tenant: all of them or none. A
+    `traceparent` in the metadata is that of each of them.
+    """
     StreamEmitEvents: _grpc.StreamStreamMultiCallable[_event_service_pb2.StreamEmitEventsRequest, _event_service_pb2.StreamEmitEventsResponse]
     """Accepts events as they come. Each is answered once, by its sequence;
     answers of one commit come together and may overtake others. A refused
@@ -60,10 +63,13 @@ class EventServiceAsyncStub(EventServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     EmitEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.EmitEventRequest, _event_service_pb2.EmitEventResponse]  # type: ignore[assignment]
     """Accepts one event and queues a delivery for each subscribed webhook, both
-    in one transaction.
+    in one transaction. A W3C `traceparent` in the call's metadata goes on to
+    the receivers as a header; a malformed one is ignored.
     """
     BatchEmitEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.BatchEmitEventsRequest, _event_service_pb2.BatchEmitEventsResponse]  # type: ignore[assignment]
-    """Accepts up to 1000 events of one tenant: all of them or none."""
+    """Accepts up to 1000 events of one tenant: all of them or none. A
+    `traceparent` in the metadata is that of each of them.
+    """
     StreamEmitEvents: _aio.StreamStreamMultiCallable[_event_service_pb2.StreamEmitEventsRequest, _event_service_pb2.StreamEmitEventsResponse]  # type: ignore[assignment]
     """Accepts events as they come. Each is answered once, by its sequence;
     answers of one commit come together and may overtake others. A refused
@@ -86,7 +92,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.EmitEventResponse, _abc.Awaitable[_event_service_pb2.EmitEventResponse]]:
         """Accepts one event and queues a delivery for each subscribed webhook, both
-        in one transaction.
+        in one transaction. A W3C `traceparent` in the call's metadata goes on to
+        the receivers as a header; a malformed one is ignored.
         """
 
     @_abc_1.abstractmethod
@@ -95,7 +102,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.BatchEmitEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.BatchEmitEventsResponse, _abc.Awaitable[_event_service_pb2.BatchEmitEventsResponse]]:
-        """Accepts up to 1000 events of one tenant: all of them or none."""
+        """Accepts up to 1000 events of one tenant: all of them or none. A
+        `traceparent` in the metadata is that of each of them.
+        """
 
     @_abc_1.abstractmethod
     def StreamEmitEvents(

@@ -250,8 +250,9 @@ class Webhook(_message.Message):
         RFC 9110 token of at most 64 characters, compared without case; a value
         is printable ASCII of at most 1024 characters. `content-type` and
         `user-agent` override the defaults; names that steer the connection
-        (host, content-length, cookie, …), that look like a client's address, or
-        that begin with "webhook-", "hookpost-", "proxy-" or "sec-" are refused.
+        (host, content-length, cookie, …), that look like a client's address, that
+        tell of a trace (traceparent, tracestate), or that begin with "webhook-",
+        "hookpost-", "proxy-" or "sec-" are refused.
         """
 
     @_builtins.property
