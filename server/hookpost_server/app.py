@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import asyncpg
 import structlog
 
-from . import __version__
+from . import __version__, failpoints
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -75,6 +75,7 @@ class Running:
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
     _check_free(config.grpc_address)
+    failpoints.arm(config.failpoint)
     async with _database_url(config) as (url, shown):
         await _migrate(url)
         database = await _open(url)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .domain import headers
+from .failpoints import Failpoint
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -159,6 +160,9 @@ class Config:
     log_format: str = _setting(
         _one_of("auto", "console", "json"), "auto", "auto: console on a terminal, else one JSON object a line"
     )
+    failpoint: Failpoint | None = _setting(
+        Failpoint.parse, None, "for tests: where this process dies, POINT:kill; see server/README.md"
+    )
 
     @property
     def lease(self) -> float:
@@ -201,6 +205,8 @@ class Config:
                 text = ",".join(map(str, value))
             elif isinstance(value, bool):
                 text = str(value).lower()
+            elif value is None:
+                text = ""
             else:
                 text = str(value)
             rows.append((f"HOOKPOST_{setting.name.upper()}", text, setting.metadata["doc"]))

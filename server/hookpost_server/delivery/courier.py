@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from .. import failpoints
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Outcome, Record, Result, conclude
 from ..domain.request import Composer
@@ -77,7 +78,9 @@ class Courier:
                 attempt=claim.attempt,
                 timestamp=int(start_time.timestamp()),
             )
+            failpoints.hit("attempt.unsent")
             outcome = await self._sender.send(request)
+            failpoints.hit("attempt.answered")
         except Exception as error:
             # A fault of ours must neither end the engine nor be tried for ever.
             log.exception("delivery.fault", delivery_id=ids.text(ids.DELIVERY, claim.id))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from .. import failpoints
 from ..domain.delivery import Claim, Record, Trigger
 from ..domain.event import Event
 from ..domain.health import BOUNDS
@@ -85,6 +86,8 @@ class Deliveries(DeliveryLog):
             turns[row["number"]] = (row["tenant_id"], row["webhook_id"])
             if row["id"] is not None:
                 claims.append(_claim_from_row(row, deadline))
+        if claims:
+            failpoints.hit("claim.committed")
         following = turns[TURNS] if len(turns) == TURNS and len(claims) < room else START
         if len(claims) >= room and turns:
             last = claims[-1]
@@ -196,6 +199,8 @@ class Deliveries(DeliveryLog):
                 [positions[r.claim.id] for r in records],
                 [int(bound * 1_000_000) for bound in BOUNDS],
             )
+            failpoints.hit("record.uncommitted")
+        failpoints.hit("record.committed")
         return {row["id"] for row in rows}
 
     RELEASE = """

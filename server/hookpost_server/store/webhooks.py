@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from .. import failpoints
 from ..domain import envelope, errors, ids, retry
 from ..domain.signing import SigningKey
 from ..domain.webhook import Settings, State, Webhook
@@ -318,4 +319,7 @@ class Webhooks:
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
-            return await self._read(connection, tenant_id, webhook_id), secret
+            failpoints.hit("rotate.uncommitted")
+            webhook = await self._read(connection, tenant_id, webhook_id)
+        failpoints.hit("rotate.committed")
+        return webhook, secret
