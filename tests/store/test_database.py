@@ -12,10 +12,10 @@ import pytest
 from hookpost_server.domain import errors
 from hookpost_server.store import database as module
 from hookpost_server.store.database import BY_KEY, Database, translated
+from tests.faults.proxy import Proxy
 
 from . import making
 from .conftest import OpenDatabase
-from .proxy import Proxy
 
 
 async def answers(database: Database) -> bool:
