@@ -163,3 +163,9 @@ async def test_the_clock_is_the_databases(database: Database, monkeypatch: pytes
     assert abs(database.now() - there()) < 60
     monkeypatch.undo()
     assert abs(await database.set_clock()) < 60
+
+
+async def test_a_step_of_the_hosts_clock_changes_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, there = database.now(), time.time
+    monkeypatch.setattr(module.time, "time", lambda: there() + 3600)
+    assert 0 <= database.now() - before < 60

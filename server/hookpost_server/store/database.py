@@ -54,7 +54,7 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._offset = 0.0
+        self._ahead = 0.0  # seconds from the monotonic clock to the database's
 
     @classmethod
     async def open(cls, url: str, *, max_size: int = 10) -> Database:
@@ -107,16 +107,16 @@ class Database:
             yield connection
 
     def now(self) -> float:
-        """Unix seconds by the database's clock, as last compared."""
-        return time.time() + self._offset
+        """Unix seconds by the database's clock, as last compared; a step of this host's clock changes nothing."""
+        return time.monotonic() + self._ahead
 
     async def set_clock(self) -> float:
         """Compares the clocks; returns how far the host's is off, in seconds. Good to half a round trip."""
         async with self.connection() as connection:
-            before = time.time()
+            before = time.monotonic()
             there = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
-            self._offset = there - (before + time.time()) / 2
-        return self._offset
+            self._ahead = there - (before + time.monotonic()) / 2
+        return self.now() - time.time()
 
     async def healthy(self) -> bool:
         """Whether the database answers."""
