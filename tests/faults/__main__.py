@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +29,11 @@ from .experiment import Experiment, NotHere
 from .stage import SEED, Finding
 
 RESULTS = Path(__file__).parent / "results"
-HEAD = "| | fault | runs | acknowledged | POSTs | lost | duplicates | log mismatches | recovery s, median / worst |"
-RULE = "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+HEAD = (
+    "| | fault | runs | acknowledged | POSTs | lost | duplicates | log mismatches "
+    "| recovery s, median / worst | quiet after s |"
+)
+RULE = "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 
 
 async def perform(experiment: Experiment, url: str, number: int, rounds: int) -> Finding:
@@ -61,7 +65,8 @@ def row(experiment: Experiment, finding: Finding) -> str:
             *(f"{figure:,}" for figure in figures),
             duplicates,
             f"{len(verdict.mismatches):,}",
-            f"{recovery} |",
+            recovery,
+            f"{finding.quiet:.1f} |",
         ]
     )
 
@@ -80,6 +85,7 @@ async def run(experiments: Sequence[Experiment], rounds: int | None) -> dict[str
                     found[experiment.name] = {"skipped": str(error)}
                     continue
                 except (AssertionError, TimeoutError) as error:
+                    traceback.print_exception(error)
                     finding = Finding(faults=[f"the experiment broke off: {error!r}"])
                 print(row(experiment, finding), flush=True)
                 for fault in finding.broken:

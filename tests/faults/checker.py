@@ -41,6 +41,7 @@ class Post:
     delivery: str
     event: str
     attempt: int
+    timestamp: int  # unix seconds by the server's clock
     body: str
     time: float  # unix seconds when all of it was there
 

@@ -49,7 +49,7 @@ def stays(stage: Stage, ended: bool) -> None:
         stage.finding.faults.append("the server ended")
 
 
-@experiment("R4", "every backend terminated", rounds=10, quick=2)
+@experiment("R4", "every backend terminated", rounds=10)
 async def terminated(stage: Stage, rounds: int) -> None:
     node = await stage.start()
     await stage.subscribe(node)
@@ -97,7 +97,7 @@ async def link_stalls(stage: Stage, rounds: int, seconds: float) -> None:
         await asyncio.gather(*(client.deliveries.ListDeliveries(request, timeout=10) for _ in range(40)))
 
 
-@experiment("R6", "emit committed, reply cut", rounds=200, quick=10, seconds=2)
+@experiment("R6", "emit committed, reply cut", rounds=200, seconds=2)
 async def emit_reply_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, swallow=EMIT)
 
@@ -107,7 +107,7 @@ async def emit_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, drop=EMIT)
 
 
-@experiment("R6", "atomic batch committed, reply cut", rounds=50, quick=3, seconds=2)
+@experiment("R6", "atomic batch committed, reply cut", rounds=50, seconds=2)
 async def batch_reply_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, batch=3, swallow=b"COMMIT;", swallow_after=EMIT)
 

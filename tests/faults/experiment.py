@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +43,9 @@ class Experiment:
     async def _play(self, url: str, directory: Path, rounds: int, postgres: Postgres | None = None) -> Finding:
         async with staged(url, directory) as stage:
             stage.postgres = postgres
-            began = time.monotonic()
             await self.run(stage, rounds)
             finding = await stage.settle()
             finding.runs = finding.runs or rounds
-            finding.seconds = time.monotonic() - began
             return finding
 
 

@@ -10,6 +10,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,19 +86,19 @@ async def ended(stage: Stage, deliveries: set[str]) -> None:
     await eventually(none_left, 90)
 
 
-async def rotate(stage: Stage, node: Node) -> None:
-    """Calls RotateSigningKey, whose server dies over it; under one request id, so that it happens once in all."""
+async def rotate(stage: Stage, node: Node, turn: int) -> None:
+    """Calls RotateSigningKey under a request id of this turn's."""
     request = webhook_service_pb2.RotateSigningKeyRequest(
-        webhook_id=stage.webhooks[0], tenant_id=TENANT, request_id="rotation"
+        webhook_id=stage.webhooks[0], tenant_id=TENANT, request_id=f"rotation-{turn}"
     )
     request.overlap.FromSeconds(3600)
     async with stage.client(node) as client:
-        with contextlib.suppress(grpc.aio.AioRpcError):
+        with contextlib.suppress(grpc.aio.AioRpcError):  # it dies over it
             await client.webhooks.RotateSigningKey(request, timeout=30)
 
 
-async def told(stage: Stage, node: Node) -> None:
-    """Tells it to stop while receivers hold its requests."""
+async def told(stage: Stage, node: Node, turn: int) -> None:
+    """Tells it to stop while the receiver holds its requests."""
     await stage.receiver.tell(hold=True)
     await stage.posted(IN_FLIGHT)
     node.signal(signal.SIGTERM)
@@ -104,7 +106,7 @@ async def told(stage: Stage, node: Node) -> None:
     await stage.receiver.tell(hold=False)
 
 
-async def nothing(stage: Stage, node: Node) -> None:
+async def nothing(stage: Stage, node: Node, turn: int) -> None:
     """The load alone leads there."""
 
 
@@ -114,7 +116,7 @@ class Place:
 
     point: str
     turns: tuple[int, int] = (1, 1)
-    provoke: Callable[[Stage, Node], Awaitable[None]] = nothing
+    provoke: Callable[[Stage, Node, int], Awaitable[None]] = nothing
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def armed(self, stage: Stage) -> dict[str, str]:
@@ -138,20 +140,21 @@ PLACES = (
 
 async def killed_at(places: Sequence[Place], stage: Stage, rounds: int) -> None:
     """SIGKILL at one failpoint after the other, `rounds` times."""
-    turns = list(places) * rounds
-    node = await stage.start(**turns[0].armed(stage))
+    turns = [(place, turn) for turn in range(rounds) for place in places]
+    node = await stage.start(**places[0].armed(stage))
     await stage.subscribe(node)
     await stage.produce(node, rate=40)
     await stage.produce(node, rate=5, batch=3)
-    for place, following in itertools.zip_longest(turns, turns[1:]):
-        await place.provoke(stage, node)
+    for (place, turn), following in itertools.zip_longest(turns, turns[1:]):
+        await place.provoke(stage, node, turn)
         await died(stage, node)
-        node = await revive(stage, node, **(following.armed(stage) if following else {}))
-    await rotate(stage, node)
+        node = await revive(stage, node, **(following[0].armed(stage) if following else {}))
+    for turn in range(rounds):
+        await rotate(stage, node, turn)
     async with stage.sql() as connection:
-        keys = await connection.fetchval("select count(*) from signing_keys where request_id = 'rotation'")
-    if keys != 1:
-        stage.finding.faults.append(f"a rotation repeated under its request id made {keys} keys")
+        keys = await connection.fetchval("select count(*) from signing_keys where request_id like 'rotation-%'")
+    if keys != rounds:
+        stage.finding.faults.append(f"{rounds} rotations, each repeated under its request id, made {keys} keys")
 
 
 for place in PLACES:
@@ -186,7 +189,7 @@ STOP_IN_THE_FAN_OUT = f"""
 """
 
 
-@experiment("R2", "killed in the midst of a fan-out", rounds=5, quick=2)
+@experiment("R2", "killed in the midst of a fan-out", rounds=6, quick=2)
 async def killed_in_the_fan_out(stage: Stage, rounds: int) -> None:
     """A trigger holds the statement at the third of five rows; its session then ends, or goes on and commits alone."""
     node = await stage.start()
@@ -318,3 +321,45 @@ async def rolling_restart(stage: Stage, rounds: int) -> None:
             await stage.posted(IN_FLIGHT)
             await stop_in_order(stage, node, 5)
             nodes[number] = await stage.start(node.address)
+
+
+def movable_clock(directory: Path) -> dict[str, str]:
+    """The environment of a process whose wall clock can be moved by writing seconds into `offset`."""
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        raise NotHere("needs Linux and a C compiler, to move the clock of one process")
+    library = directory / "clock.so"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
+    (directory / "offset").write_text("0")
+    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(directory / "offset")}
+
+
+@experiment("R19", "the server's clock jumps by an hour", rounds=4)
+async def clock_jumps(stage: Stage, rounds: int) -> None:
+    """Forwards and back, with retries waiting: the database's clock decides, so none is early and none is late."""
+    clock = movable_clock(stage.directory)
+    node = await stage.direct.start(by=["env", *(f"{name}={value}" for name, value in clock.items())])
+    await stage.subscribe(node, retry_policy=webhook_pb2.RetryPolicy(delays=[{"seconds": 2}] * 5, jitter=0.0))
+    await stage.receiver.tell(fail_one_in=3)
+    await stage.produce(node)
+    for turn in range(rounds):
+        await stage.posted(30)
+        (stage.directory / "offset").write_text(("3600", "0", "-3600", "0")[turn % 4])
+        await stage.recovered(time.time())
+    await stage.posted(30)
+    await stage.settle()
+    first: dict[str, float] = {}
+    waits = []
+    for post in stage.posts.all():
+        if post.attempt == 1:
+            first[post.delivery] = post.time
+        elif post.attempt == 2:
+            waits.append(post.time - first[post.delivery])
+    drift = max(abs(post.timestamp - post.time) for post in stage.posts.all())
+    stage.finding.notes["webhook-timestamp off by, s"] = round(drift)
+    if drift > 5:
+        stage.finding.faults.append(f"webhook-timestamp was off by up to {drift:.0f} s")
+    stage.finding.notes["retries after, s"] = [round(min(waits), 2), round(max(waits), 2)]
+    if min(waits) < 2 or max(waits) > 60:
+        stage.finding.faults.append(f"retries due after 2 s came after {min(waits):.2f} to {max(waits):.2f} s")

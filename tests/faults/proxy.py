@@ -110,7 +110,10 @@ class Proxy:
             asyncio.create_task(self._inward(server_reader, writer, swallowing)),
         ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if all(not task.exception() and task.result() for task in done):
+                await _end(server_writer)
+                await _end(writer)
         finally:
             for task in tasks:
                 task.cancel()
@@ -124,38 +127,40 @@ class Proxy:
 
     async def _outward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, swallowing: asyncio.Event
-    ) -> None:
+    ) -> bool:
+        """True when the connection ended in order, by the client."""
         before = b""
         while data := await reader.read(65536):
             if self.drop and self.drop in data:
                 self.drop = b""
                 self.lost += 1
-                return
+                return False
             if self.swallow and self.swallow in data and self.swallow_after in before:
                 self.swallow = b""
                 swallowing.set()
             if not await self._forward(data, writer):
-                return
+                return False
             before = data
-        await _end(writer)
+        return True
 
     async def _inward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, swallowing: asyncio.Event
-    ) -> None:
+    ) -> bool:
+        """True when the connection ended in order, by the server."""
         forwarded = 0
         while data := await reader.read(65536):
             if swallowing.is_set():
                 if data[-6:-1] == READY_FOR_QUERY:
                     self.lost += 1
-                    return
+                    return False
                 continue
             if self.cut_after is not None and forwarded + len(data) > self.cut_after:
                 await self._forward(data[: self.cut_after - forwarded], writer)
-                return
+                return False
             if not await self._forward(data, writer):
-                return
+                return False
             forwarded += len(data)
-        await _end(writer)
+        return True
 
     async def _forward(self, data: bytes, writer: asyncio.StreamWriter) -> bool:
         """False when the connection is to end instead."""

@@ -58,6 +58,7 @@ class Receiver:
             "event": headers["webhook-id"],
             "delivery": delivery,
             "attempt": attempt,
+            "timestamp": int(headers["webhook-timestamp"]),
             "body": hashlib.sha256(body).hexdigest()[:16],
         }
         os.write(self._file, json.dumps(note).encode() + b"\n")

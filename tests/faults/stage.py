@@ -44,8 +44,8 @@ class Finding:
 
     verdict: Verdict = field(default_factory=Verdict)
     runs: int = 0
-    seconds: float = 0.0  # that all of it took
     recoveries: list[float] = field(default_factory=list)  # seconds, one for each run that had something to recover
+    quiet: float = 0.0  # seconds from the end of the load until the last delivery had ended
     refusals: Counter[str] = field(default_factory=Counter)  # of the producer's calls, by code; all were repeated
     slowest_call: float = 0.0  # seconds until the producer had an answer, whichever
     notes: dict[str, Any] = field(default_factory=dict)  # figures of the experiment's own
@@ -179,7 +179,9 @@ class Stage:
             finding.slowest_call = max(finding.slowest_call, summary.slowest)
             finding.faults += [f"{key} was never acknowledged" for key in summary.given_up[: checker.SHOWN]]
             finding.faults += [f"{count} calls ended with {code}" for code, count in summary.errors.items()]
+        ended = time.time()
         await self._quiet()
+        finding.quiet = time.time() - ended
         async with self.sql() as connection:
             dump = await checker.dump(connection)
         finding.verdict = checker.check(
