@@ -98,18 +98,19 @@ class _Server:
     def __init__(self, config: Config, database: Database) -> None:
         self._config = config
         self._database = database
-        webhooks = Webhooks(database)
-        event_types = self._event_types = EventTypes(database)
-        events = Events(database, lease=config.lease)
+        edge = database.for_edge()  # for calls; the engine has the whole pool
+        webhooks = Webhooks(edge)
+        event_types = self._event_types = EventTypes(edge)
+        events, calls = Events(edge, lease=config.lease), Deliveries(edge, lease=config.lease)
         deliveries = Deliveries(database, lease=config.lease)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         self._upkeep = Upkeep(database, Partitions(database))
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
-        self._directory = Directory(webhooks)
+        self._directory = Directory(Webhooks(database))
         self._sender = AiohttpSender(policy)
-        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
-        self._first_attempts = FirstAttempts(deliveries)
+        self._recorder = Recorder(deliveries, Webhooks(database), recorded=self._recorded)
+        self._first_attempts = FirstAttempts(calls)
         composer = Composer(f"Hookpost/{__version__}", config.signature_header)
         courier = Courier(
             deliveries=deliveries,
@@ -129,7 +130,7 @@ class _Server:
             poll_interval=config.poll_interval,
         )
         self._group_commit = GroupCommit(
-            events,
+            Events(database, lease=config.lease),
             max_queued=config.max_queued_events,
             room=self._dispatcher.room,
             committed=self._dispatcher.accept,
@@ -145,16 +146,16 @@ class _Server:
             send=self._sender.send,
             now=database.now,
         )
-        self._watches = Watches(ChangeFeed(database))
+        self._watches = Watches(ChangeFeed(edge))
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
-            WebhookService(webhooks, known_types, rules, HealthFigures(database), tester, database.now),
-            EventService(intake, self._group_commit, events, deliveries, webhooks, event_types, self._first_attempts),
+            WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
+            EventService(intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts),
             EventTypeService(event_types),
             DeliveryService(
-                deliveries,
+                calls,
                 webhooks,
-                Replays(database),
+                Replays(edge),
                 SentRequests(events, webhooks, composer),
                 self._watches,
                 now=database.now,

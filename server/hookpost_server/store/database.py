@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
 from ..domain import errors
 
+POOL = 10  # connections
+EDGE_SHARE = 6  # of them for calls; the rest is always there for emits, claims and outcomes
 ACQUIRE_TIMEOUT = 5.0  # seconds until a caller is told that the database is busy
 STATEMENT_TIMEOUT = 30.0  # seconds; the server's own bound is a little longer
 LOCK_TIMEOUT = 3.0  # seconds
@@ -49,15 +53,21 @@ def translated() -> Iterator[None]:
         raise errors.DatabaseUnavailable(f"the database did not answer ({type(error).__name__})") from error
 
 
+@dataclass(slots=True)
+class _Clock:
+    ahead: float = 0.0  # seconds from this host's monotonic clock to the database's
+
+
 class Database:
     """A pool with bounds on every wait, and the database's clock."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._ahead = 0.0  # seconds from the monotonic clock to the database's
+        self._share: asyncio.Semaphore | None = None
+        self._clock = _Clock()
 
     @classmethod
-    async def open(cls, url: str, *, max_size: int = 10) -> Database:
+    async def open(cls, url: str, *, max_size: int = POOL) -> Database:
         """Connects. Raises asyncpg's and the operating system's errors as they are."""
         pool = await asyncpg.create_pool(
             url,
@@ -78,6 +88,13 @@ class Database:
         await database.set_clock()
         return database
 
+    def for_edge(self) -> Database:
+        """The same pool for calls, which get at most EDGE_SHARE of it at once: however many come, deliveries go on."""
+        edge = Database(self._pool)
+        edge._share = asyncio.Semaphore(EDGE_SHARE)
+        edge._clock = self._clock
+        return edge
+
     async def close(self) -> None:
         """Waits for connections in use, at most 10 s, then drops them."""
         try:
@@ -90,8 +107,21 @@ class Database:
     async def connection(self) -> AsyncIterator[Any]:
         """One connection, statements each in a transaction of its own."""
         with translated():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+            async with self._turn(), self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
                 yield connection
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Waits until this share of the pool has a connection to spare."""
+        if self._share is None:
+            yield
+            return
+        async with asyncio.timeout(ACQUIRE_TIMEOUT):
+            await self._share.acquire()
+        try:
+            yield
+        finally:
+            self._share.release()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -108,14 +138,14 @@ class Database:
 
     def now(self) -> float:
         """Unix seconds by the database's clock, as last compared; a step of this host's clock changes nothing."""
-        return time.monotonic() + self._ahead
+        return time.monotonic() + self._clock.ahead
 
     async def set_clock(self) -> float:
         """Compares the clocks; returns how far the host's is off, in seconds. Good to half a round trip."""
         async with self.connection() as connection:
             before = time.monotonic()
             there = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
-            self._ahead = there - (before + time.monotonic()) / 2
+            self._clock.ahead = there - (before + time.monotonic()) / 2
         return self.now() - time.time()
 
     async def healthy(self) -> bool:
