@@ -226,6 +226,7 @@ async def disk_full(stage: Stage, rounds: int) -> None:
         async with Postgres(disk / "postgres", settings) as postgres:
             stage.url = postgres.url
             stage.database.aim(postgres.url)
+            stage.cluster.url = stage.database.url
             node = await stage.cluster.start()
             await stage.subscribe(node)
             await stage.produce(node, deadline=3.0)
