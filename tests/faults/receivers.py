@@ -106,5 +106,8 @@ async def few_descriptors(stage: Stage, rounds: int) -> None:
         await stage.acknowledged(80)
     await stage.receiver.tell(delay=0.0)
     await stage.settle()
+    async with stage.sql() as connection:
+        failed = "select error, count(*) from attempts where error <> '' group by error"
+        stage.finding.notes["failed attempts"] = {row["error"]: row["count"] for row in await connection.fetch(failed)}
     if node.ended:
         stage.finding.faults.append("the server ended")
