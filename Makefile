@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test lint format types proto proto-check bench lock ci clean ready ready-dev
+.PHONY: help demo dev test lint format types proto proto-check bench faults lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ proto: ready-dev ## generate the Python stubs from proto/
 
 bench: ready-dev ## measure throughput and latency beside the naive design and the raw limits
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+faults: ready-dev ## kill, freeze and cut everything under load; count what was lost (ARGS="R6 kill" chooses, --rounds 2 is shorter)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lock: ready-dev ## resolve dependencies anew into server/requirements*.lock
 	$(BIN)/uv export -q --no-emit-workspace --all-packages --no-default-groups --no-header -o server/requirements.lock

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from . import __version__, startup
+from . import __version__, failpoints, startup
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -41,7 +41,9 @@ from .store.backlog import Backlog
 from .store.changes import ChangeFeed
 from .store.composers import Composers
 from .store.database import Database
+from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
+from .store.events import Events
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
@@ -73,6 +75,7 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
         startup.check_free(config.grpc_address, GRPC_SETTING)
     if config.metrics_address is not None:
         startup.check_free(config.metrics_address, METRICS_SETTING)
+    failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         await startup.migrate(url)
         database = await startup.open_database(url)
@@ -91,23 +94,27 @@ class _Server:
     def __init__(self, config: Config, database: Database, composer: Composer) -> None:
         self._config = config
         self._database = database
-        webhooks = Webhooks(database, open_types=config.event_types == "open")
-        event_types = self._event_types = EventTypes(database)
+        edge = database.for_edge()  # for calls; the engine has the whole pool
+        webhooks = Webhooks(edge, open_types=config.event_types == "open")
+        event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
-        events = MeteredEvents(database, lease=config.lease, metrics=metrics)
+        events = Events(edge, lease=config.lease)
+        calls = Deliveries(edge, lease=config.lease)
         deliveries = MeteredDeliveries(database, lease=config.lease, metrics=metrics)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         revisions = Revisions(database)
         self._upkeep = Upkeep(database, Partitions(database), Retention(database, config.lifetimes), revisions)
 
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
-        self._directory = Directory(webhooks)
+        self._directory = Directory(Webhooks(database))
         self._sender = startup.sender(config, policy)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
-        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded, log_attempts=config.log_attempts)
-        self._first_attempts = FirstAttempts(deliveries)
+        self._recorder = Recorder(
+            deliveries, Webhooks(database), recorded=self._recorded, log_attempts=config.log_attempts
+        )
+        self._first_attempts = FirstAttempts(calls)
         courier = Courier(
             deliveries=deliveries,
             directory=self._directory,
@@ -126,7 +133,7 @@ class _Server:
             poll_interval=config.poll_interval,
         )
         self._group_commit = GroupCommit(
-            events,
+            MeteredEvents(database, lease=config.lease, metrics=metrics),
             max_queued=config.max_queued_events,
             room=self._dispatcher.room,
             committed=self._dispatcher.accept,
@@ -142,15 +149,15 @@ class _Server:
             send=self._sender.send,
             now=database.now,
         )
-        self._watches = Watches(ChangeFeed(database))
+        self._watches = Watches(ChangeFeed(edge))
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
-            WebhookService(webhooks, known_types, rules, HealthFigures(database), tester, database.now),
+            WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
             EventService(
                 intake,
                 self._group_commit,
                 events,
-                deliveries,
+                calls,
                 webhooks,
                 event_types,
                 self._first_attempts,
@@ -159,9 +166,9 @@ class _Server:
             ),
             EventTypeService(event_types),
             DeliveryService(
-                deliveries,
+                calls,
                 webhooks,
-                Replays(database),
+                Replays(edge),
                 SentRequests(events, revisions, Composers(database), composer),
                 self._watches,
                 now=database.now,

@@ -11,6 +11,7 @@ from typing import Any
 
 from .domain import headers
 from .domain.retention import DAY, FOREVER, HOUR, Lifetime, Lifetimes
+from .failpoints import Failpoint
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,6 +54,10 @@ class Address:
 
 def _address_or_off(value: str) -> Address | None:
     return None if value == "off" else Address.parse(value)
+
+
+def _failpoint_or_off(value: str) -> Failpoint | None:
+    return None if value == "off" else Failpoint.parse(value)
 
 
 def _text(value: str) -> str:
@@ -209,6 +214,9 @@ class Config:
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "least severe line to log")
     log_format: str = _setting(
         _one_of("auto", "console", "json"), "auto", "auto: console on a terminal, else one JSON object a line"
+    )
+    failpoint: Failpoint | None = _setting(
+        _failpoint_or_off, None, "for tests: where this process dies, POINT:kill; see server/README.md"
     )
 
     @property

@@ -17,10 +17,10 @@ from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.webhooks import Webhooks
+from tests.faults.proxy import Proxy
 from tests.store import making
 from tests.store.conftest import LEASE, OpenDatabase
 from tests.store.making import TENANT, record, retries
-from tests.store.proxy import Proxy
 
 from .engine import Engine
 from .test_engine import Gate

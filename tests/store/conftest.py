@@ -20,8 +20,7 @@ from hookpost_server.store.events import Events
 from hookpost_server.store.partitions import Partitions
 from hookpost_server.store.webhooks import Webhooks
 from tests.conftest import database_on
-
-from .proxy import Proxy
+from tests.faults.proxy import Proxy
 
 LEASE = 45.0  # seconds
 EMPTY = """

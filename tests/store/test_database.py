@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 from hookpost_server.domain import errors
 from hookpost_server.store import database as module
 from hookpost_server.store.database import BY_KEY, Database, translated
+from tests.faults.proxy import Proxy
 
 from . import making
 from .conftest import OpenDatabase
-from .proxy import Proxy
 
 
 async def answers(database: Database) -> bool:
@@ -163,3 +164,44 @@ async def test_the_clock_is_the_databases(database: Database, monkeypatch: pytes
     assert abs(database.now() - there()) < 60
     monkeypatch.undo()
     assert abs(await database.set_clock()) < 60
+
+
+async def test_a_step_of_the_hosts_clock_changes_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, there = database.now(), time.time
+    monkeypatch.setattr(module.time, "time", lambda: there() + 3600)
+    assert 0 <= database.now() - before < 60
+
+
+async def test_calls_leave_connections_to_the_engine(open_database: OpenDatabase) -> None:
+    """As many calls as will have a connection, more wait, and the engine still gets one at once."""
+    database = await open_database(module.POOL)
+    edge = database.for_edge()
+    open_, entered = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def call() -> None:
+        async with edge.connection():
+            entered.release()
+            await open_.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(call())
+        for _ in range(module.EDGE_SHARE):
+            await entered.acquire()
+        assert await asyncio.gather(*(answers(database) for _ in range(module.POOL - module.EDGE_SHARE)))
+        assert entered.locked()
+        open_.set()
+    assert edge.now() - database.now() < 1
+    await database.set_clock()
+    assert abs(edge.now() - database.now()) < 1
+
+
+async def test_a_call_that_gets_no_turn_is_told(open_database: OpenDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ACQUIRE_TIMEOUT", 0.05)
+    edge = (await open_database(module.POOL)).for_edge()
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(module.EDGE_SHARE):
+            await held.enter_async_context(edge.connection())
+        with pytest.raises(errors.DatabaseUnavailable):
+            await answers(edge)
+    assert await answers(edge)

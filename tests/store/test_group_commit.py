@@ -16,10 +16,10 @@ from hookpost_server.store.database import Database
 from hookpost_server.store.events import Accepted, Emitted, Events, Room
 from hookpost_server.store.group_commit import GroupCommit
 from hookpost_server.store.webhooks import Webhooks
+from tests.faults.proxy import Proxy
 
 from . import making
 from .conftest import LEASE, OpenDatabase
-from .proxy import Proxy
 
 
 class Watched(Events):

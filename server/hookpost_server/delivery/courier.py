@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from .. import failpoints
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Outcome, Record, Result, conclude
 from ..domain.request import Composer, Letterhead
@@ -107,7 +108,9 @@ class Courier:
             request = self._letterhead(webhook, start_time).compose(
                 claim.event, delivery_id=claim.id, attempt=claim.attempt, timestamp=int(start)
             )
+            failpoints.hit("attempt.unsent")
             outcome = await self._sender.send(request)
+            failpoints.hit("attempt.answered")
         except Exception as error:
             # A fault of ours must neither end the engine nor be tried for ever.
             log.exception("delivery.fault", delivery_id=ids.text(ids.DELIVERY, claim.id))

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from .. import failpoints
 from ..domain import errors
 from ..domain.delivery import Claim, Record
 from ..domain.webhook import MAX_TIMEOUT
@@ -293,6 +294,7 @@ class Dispatcher:
     async def _drain(self, grace: float) -> None:
         """Gives back what waits, lets what is under way end, and gives back what does not."""
         await self.give_back_waiting()
+        failpoints.hit("drain.begun")
         if self._running:
             await asyncio.wait(list(self._running), timeout=grace)
         late = dict(self._running)

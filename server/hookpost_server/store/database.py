@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,8 @@ import asyncpg
 
 from ..domain import errors
 
+POOL = 10  # connections
+EDGE_SHARE = 6  # of them for calls; the rest is always there for emits, claims and outcomes
 ACQUIRE_TIMEOUT = 5.0  # seconds until a caller is told that the database is busy
 STATEMENT_TIMEOUT = 30.0  # seconds; the server's own bound is a little longer
 LOCK_TIMEOUT = 3.0  # seconds
@@ -79,16 +82,24 @@ class Usage:
     limit: int  # connections
 
 
+@dataclass(slots=True)
+class _Common:
+    """What all users of a pool share."""
+
+    ahead: float = 0.0  # seconds from this host's monotonic clock to the database's
+    borrowers: int = 0  # who have a connection or wait for one
+
+
 class Database:
     """A pool with bounds on every wait, and the database's clock."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._offset = 0.0
-        self._borrowers = 0  # who have a connection or wait for one
+        self._share: asyncio.Semaphore | None = None
+        self._common = _Common()
 
     @classmethod
-    async def open(cls, url: str, *, max_size: int = 10) -> Database:
+    async def open(cls, url: str, *, max_size: int = POOL) -> Database:
         """Connects. Raises asyncpg's and the operating system's errors as they are."""
         pool = await asyncpg.create_pool(
             url,
@@ -109,6 +120,13 @@ class Database:
         await database.set_clock()
         return database
 
+    def for_edge(self) -> Database:
+        """The same pool for calls, which get at most EDGE_SHARE of it at once: however many come, deliveries go on."""
+        edge = Database(self._pool)
+        edge._share = asyncio.Semaphore(EDGE_SHARE)
+        edge._common = self._common
+        return edge
+
     async def close(self) -> None:
         """Waits for connections in use, at most 10 s, then drops them."""
         try:
@@ -120,13 +138,26 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """One connection, statements each in a transaction of its own."""
-        self._borrowers += 1
+        self._common.borrowers += 1
         try:
             with translated():
-                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+                async with self._turn(), self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
                     yield connection
         finally:
-            self._borrowers -= 1
+            self._common.borrowers -= 1
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Waits until this share of the pool has a connection to spare."""
+        if self._share is None:
+            yield
+            return
+        async with asyncio.timeout(ACQUIRE_TIMEOUT):
+            await self._share.acquire()
+        try:
+            yield
+        finally:
+            self._share.release()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -163,19 +194,19 @@ class Database:
     def usage(self) -> Usage:
         """How busy the pool is."""
         size, idle = self._pool.get_size(), self._pool.get_idle_size()
-        return Usage(idle, size - idle, max(0, self._borrowers - (size - idle)), self._pool.get_max_size())
+        return Usage(idle, size - idle, max(0, self._common.borrowers - (size - idle)), self._pool.get_max_size())
 
     def now(self) -> float:
-        """Unix seconds by the database's clock, as last compared."""
-        return time.time() + self._offset
+        """Unix seconds by the database's clock, as last compared; a step of this host's clock changes nothing."""
+        return time.monotonic() + self._common.ahead
 
     async def set_clock(self) -> float:
         """Compares the clocks; returns how far the host's is off, in seconds. Good to half a round trip."""
         async with self.connection() as connection:
-            before = time.time()
+            before = time.monotonic()
             there = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
-            self._offset = there - (before + time.time()) / 2
-        return self._offset
+            self._common.ahead = there - (before + time.monotonic()) / 2
+        return self.now() - time.time()
 
     async def healthy(self) -> bool:
         """Whether the database answers."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from .. import failpoints
 from ..domain.delivery import Claim, Record, Trigger
 from ..domain.event import Event
 from ..domain.health import BOUNDS
@@ -86,6 +87,8 @@ class Deliveries(DeliveryLog):
             # A delivery put back while its day was leaving has no event until retention gives the day back.
             if row["id"] is not None and row["payload"] is not None:
                 claims.append(_claim_from_row(row, deadline))
+        if claims:
+            failpoints.hit("claim.committed")
         following = turns[TURNS] if len(turns) == TURNS and len(claims) < room else START
         if len(claims) >= room and turns:
             last = claims[-1]
@@ -199,6 +202,8 @@ class Deliveries(DeliveryLog):
                 [int(bound * 1_000_000) for bound in BOUNDS],
                 [r.composer_id for r in records],
             )
+            failpoints.hit("record.uncommitted")
+        failpoints.hit("record.committed")
         return {row["id"] for row in rows}
 
     RELEASE = """

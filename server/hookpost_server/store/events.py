@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from .. import failpoints
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Trigger
 from ..domain.event import Event, patterns
@@ -104,6 +105,7 @@ class Events:
             for result in accepted.results:
                 if isinstance(result, errors.IdempotencyKeyReused):
                     raise result
+            failpoints.hit("emit.uncommitted")
             return accepted
 
     async def _emit(self, connection: asyncpg.Connection, events: Sequence[Event], room: Room) -> Accepted:
@@ -120,6 +122,7 @@ class Events:
                     route_patterns.append(pattern)
             event_routes.append(route)
         deadline = time.monotonic() + self._lease
+        failpoints.hit("emit.unsent")
         rows = await connection.fetch(
             self.EMIT,
             [event.id for event in events],

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
+from .. import failpoints
 from ..domain import errors
 from ..domain.delivery import Claim
 from ..domain.event import Event
@@ -167,6 +168,7 @@ class GroupCommit:
             self._deliver([submission], submission.events, accepted)
 
     def _deliver(self, batch: list[_Submission], events: Sequence[Event], accepted: Accepted) -> None:
+        failpoints.hit("emit.committed")
         self._committed(accepted.claims, accepted.left_in_queue)
         self._learn(events, accepted.results)
         start = 0

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from .. import failpoints
 from ..domain import errors, ids
 from ..domain.webhook import Settings, State, Webhook, unknown_type
 from . import signing_keys
@@ -191,4 +192,7 @@ class Webhooks(WebhookRegister):
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
             await Revisions.note(connection, tenant_id, webhook_id)
-            return await self._read(connection, tenant_id, webhook_id), secret
+            failpoints.hit("rotate.uncommitted")
+            webhook = await self._read(connection, tenant_id, webhook_id)
+        failpoints.hit("rotate.committed")
+        return webhook, secret
