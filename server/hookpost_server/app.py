@@ -251,6 +251,7 @@ class _Server:
                 await self._rpc.set_serving(False)
                 self._dispatcher.stop()
                 self._watches.stop()
+                self._first_attempts.stop()
                 await self._rpc.stop(grace)
                 self._group_commit.stop()
                 await asyncio.wait([committer, dispatcher])

@@ -70,6 +70,25 @@ async def test_it_ends_by_its_timeout(client: Client, receiver: Receiver) -> Non
         assert {each.state for each in ended} == {SUCCEEDED}
 
 
+async def test_it_ends_at_shutdown(database_url: str) -> None:
+    """With what is known: the event is accepted, whatever its receiver does. The attempt has its grace all the same."""
+    settings = config(database_url, shutdown_grace=LONG)
+    async with serving(settings) as server, connected(server.address) as client, receiving() as hanging:
+        hanging.hold()
+        await client.create(hanging.url, timeout=duration_pb2.Duration(seconds=30))
+        calls = [asyncio.create_task(client.emit(wait=wait(LONG))) for _ in range(2)]
+        await hanging.received(2)
+        server.stop.set()
+        async with asyncio.timeout(LONG / 2):
+            answers = [await call for call in calls]
+        for answer in answers:
+            (told,) = answer.deliveries
+            assert (told.delivery.state, told.HasField("attempt")) == (PENDING, False)
+        assert not server.task.done()
+        hanging.release()
+        await server.task
+
+
 async def test_a_caller_that_goes_away(client: Client, receiver: Receiver) -> None:
     """Its deliveries are made, and the server is well."""
     receiver.hold()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from hookpost_server.domain import errors, ids
@@ -30,11 +31,13 @@ class History:
     webhooks: list[Webhook]
     events: list[Event]
     deliveries: list[Delivery]  # newest event first, as a list must show them
+    replay_id: UUID
+    replayed: set[UUID]
 
 
 @pytest.fixture
-async def history(webhooks: Webhooks, events: Events, deliveries: Deliveries) -> History:
-    """12 events of two types to three webhooks, in every state, and another tenant's."""
+async def history(webhooks: Webhooks, events: Events, deliveries: Deliveries, sql: asyncpg.Connection) -> History:
+    """12 events of two types to three webhooks, in every state, and another tenant's; some are of one replay."""
     made = [await making.webhook(webhooks, event_types=given) for given in (("*",), ("*",), ("User.*",))]
     await making.webhook(webhooks, "other")
     emitted = [making.event(("User.Created", "Role.Created", "User.Deleted")[n % 3]) for n in range(12)]
@@ -53,7 +56,13 @@ async def history(webhooks: Webhooks, events: Events, deliveries: Deliveries) ->
         for webhook in made
         if webhook is not made[2] or event.type.startswith("User.")
     ]
-    return History(made, emitted, sorted(found, key=lambda delivery: delivery.id, reverse=True))
+    replay_id, replayed = UUID(int=7), chance.sample([delivery.id for delivery in found], 12)
+    await sql.executemany(
+        "insert into replay_items (tenant_id, replay_id, delivery_id, claim_count) values ($1, $2, $3, 0)",
+        [(TENANT, replay_id, each) for each in replayed],
+    )
+    ordered = sorted(found, key=lambda delivery: delivery.id, reverse=True)
+    return History(made, emitted, ordered, replay_id, set(replayed))
 
 
 async def pages(
@@ -99,42 +108,47 @@ def filters(history: History) -> Sequence[tuple[Filter, Callable[[Delivery], boo
 async def test_every_filter_by_every_way_in(deliveries: Deliveries, history: History) -> None:
     assert {delivery.state for delivery in history.deliveries} == set(State)
     nobody = UUID(int=5)
-    for (given, means), webhook_id, event_id in itertools.product(
+    for (given, means), webhook_id, event_id, replay_id in itertools.product(
         filters(history),
         (None, history.webhooks[0].id, history.webhooks[2].id, nobody),
         (None, history.events[3].id, history.events[10].id, nobody),
+        (None, history.replay_id),
     ):
         wanted = [
             delivery
             for delivery in history.deliveries
             if means(delivery) and webhook_id in (None, delivery.webhook_id) and event_id in (None, delivery.event_id)
+            if replay_id is None or delivery.id in history.replayed
         ]
-        asked = replace(given, webhook_id=webhook_id, event_id=event_id)
+        asked = replace(given, webhook_id=webhook_id, event_id=event_id, replay_id=replay_id)
         assert await pages(deliveries, asked, 100) == wanted, asked
         assert await pages(deliveries, asked, 100, tenant="third") == []
 
 
-@pytest.mark.parametrize("way", ["tenant", "webhook", "event"])
+@pytest.mark.parametrize("way", ["tenant", "webhook", "event", "replay"])
 async def test_pages_show_each_once(deliveries: Deliveries, history: History, way: str) -> None:
     given = replace(
         ALL,
         webhook_id=history.webhooks[1].id if way == "webhook" else None,
         event_id=history.events[0].id if way == "event" else None,
+        replay_id=history.replay_id if way == "replay" else None,
     )
     everything = await pages(deliveries, given, 100)
-    assert len(everything) == {"tenant": 32, "webhook": 12, "event": 3}[way]
+    assert len(everything) == {"tenant": 32, "webhook": 12, "event": 3, "replay": 12}[way]
     for limit in (1, 2, 3, 5, 12, 32, 33):
         assert await pages(deliveries, given, limit) == everything, limit
 
 
-@pytest.mark.parametrize("way", ["tenant", "webhook"])
+@pytest.mark.parametrize("way", ["tenant", "webhook", "replay"])
 async def test_pages_that_end_early_lose_nothing(deliveries: Deliveries, history: History, way: str) -> None:
     """A page ends after `scan` rows that did not match, and the next one goes on right there."""
     webhook_id = history.webhooks[0].id if way == "webhook" else None
+    replay_id = history.replay_id if way == "replay" else None
     for given, means in filters(history):
         wanted = [d for d in history.deliveries if means(d) and webhook_id in (None, d.webhook_id)]
+        wanted = [d for d in wanted if replay_id is None or d.id in history.replayed]
         for scan, limit in itertools.product((1, 2, 3, 5, 11, 12, 13), (1, 2, 100)):
-            asked = replace(given, webhook_id=webhook_id)
+            asked = replace(given, webhook_id=webhook_id, replay_id=replay_id)
             assert await pages(deliveries, asked, limit, scan) == wanted, (asked, scan, limit)
 
 

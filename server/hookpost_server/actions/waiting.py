@@ -23,6 +23,14 @@ class FirstAttempts:
     def __init__(self, deliveries: DeliveryLog) -> None:
         self._deliveries = deliveries
         self._waiting: dict[UUID, list[asyncio.Event]] = {}
+        self._stopping = False
+
+    def stop(self) -> None:
+        """At shutdown: ends all waits, and those to come, with what is known."""
+        self._stopping = True
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.set()
 
     def recorded(self, records: Sequence[Record]) -> None:
         """Outcomes that were written."""
@@ -31,7 +39,10 @@ class FirstAttempts:
                 waiter.set()
 
     async def of(self, tenant_id: str, event_id: UUID, timeout: float) -> list[tuple[Delivery, Attempt | None]]:
-        """The event's deliveries with their first attempts, as soon as all have one; after `timeout` as they are."""
+        """The event's deliveries with their first attempts, as soon as all have one; as they are after `timeout`.
+
+        Or at `stop`, if that comes first.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         woken = asyncio.Event()
@@ -42,7 +53,7 @@ class FirstAttempts:
                 found, _ = await self._deliveries.list(tenant_id, filter, limit=MOST)
                 open_ones = [d for d in found if d.state is State.PENDING and not d.attempt_count]
                 remaining = deadline - loop.time()
-                if not open_ones or remaining <= 0:
+                if not open_ones or remaining <= 0 or self._stopping:
                     attempts = await self._deliveries.first_attempts(tenant_id, [d.id for d in found])
                     return [(delivery, attempts.get(delivery.id)) for delivery in found]
                 try:

@@ -29,6 +29,7 @@ CODES: dict[type[errors.HookpostError], grpc.StatusCode] = {
     errors.EventTypeInUse: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PayloadRemoved: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DeliveryNotEnded: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.WebhookUnreadable: grpc.StatusCode.INTERNAL,
     errors.TokenExpired: grpc.StatusCode.OUT_OF_RANGE,
     errors.BacklogFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -408,8 +408,9 @@ class WatchDeliveriesRequest(_message.Message):
     tenant_id: _builtins.str
     """Optional. Default "default"."""
     resume_token: _builtins.str
-    """Optional. From an earlier answer; empty means from now on. One that is too
-    old is OUT_OF_RANGE.
+    """Optional. From an earlier answer; empty means from now on. It leaves no gap,
+    but may tell some changes again that came before it. OUT_OF_RANGE when
+    changes after it have been removed.
     """
     @_builtins.property
     def filter(self) -> Global___DeliveryFilter:
@@ -439,7 +440,7 @@ class WatchDeliveriesResponse(_message.Message):
     DELIVERY_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
-    """Continues the watch after this answer."""
+    """Continues the watch after this answer, on any server."""
     @_builtins.property
     def delivery(self) -> _delivery_pb2.Delivery:
         """The delivery after the change. Unset in a heartbeat, which comes after

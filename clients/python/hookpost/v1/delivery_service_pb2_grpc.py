@@ -114,9 +114,18 @@ class DeliveryServiceServicer:
 
     def WatchDeliveries(self, request, context):
         """Each change of a matching delivery, from now on or from a resume token on,
-        on whichever server it happened. Changes that follow each other within a
-        second may be told as one. A watcher that falls too far behind is ended
-        with OUT_OF_RANGE; nothing is skipped silently.
+        on whichever server it happened. At least once: a change may be told again,
+        and changes that follow each other closely may be told as one; the order of
+        different deliveries is not kept.
+
+        The reader sets the pace. One that has fallen so far behind that changes it
+        was not told of have been removed is ended with OUT_OF_RANGE; nothing is
+        skipped silently.
+
+        A change is told once every transaction that began to write before it has
+        ended: one that commits late would be skipped otherwise. So a writing
+        transaction that stays open anywhere in the PostgreSQL cluster, in other
+        databases too, holds up all watches (heartbeats go on) until it ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,9 +54,18 @@ class DeliveryServiceStub:
     """
     WatchDeliveries: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]
     """Each change of a matching delivery, from now on or from a resume token on,
-    on whichever server it happened. Changes that follow each other within a
-    second may be told as one. A watcher that falls too far behind is ended
-    with OUT_OF_RANGE; nothing is skipped silently.
+    on whichever server it happened. At least once: a change may be told again,
+    and changes that follow each other closely may be told as one; the order of
+    different deliveries is not kept.
+
+    The reader sets the pace. One that has fallen so far behind that changes it
+    was not told of have been removed is ended with OUT_OF_RANGE; nothing is
+    skipped silently.
+
+    A change is told once every transaction that began to write before it has
+    ended: one that commits late would be skipped otherwise. So a writing
+    transaction that stays open anywhere in the PostgreSQL cluster, in other
+    databases too, holds up all watches (heartbeats go on) until it ends.
     """
 
 @_typing.type_check_only
@@ -85,9 +94,18 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """
     WatchDeliveries: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]  # type: ignore[assignment]
     """Each change of a matching delivery, from now on or from a resume token on,
-    on whichever server it happened. Changes that follow each other within a
-    second may be told as one. A watcher that falls too far behind is ended
-    with OUT_OF_RANGE; nothing is skipped silently.
+    on whichever server it happened. At least once: a change may be told again,
+    and changes that follow each other closely may be told as one; the order of
+    different deliveries is not kept.
+
+    The reader sets the pace. One that has fallen so far behind that changes it
+    was not told of have been removed is ended with OUT_OF_RANGE; nothing is
+    skipped silently.
+
+    A change is told once every transaction that began to write before it has
+    ended: one that commits late would be skipped otherwise. So a writing
+    transaction that stays open anywhere in the PostgreSQL cluster, in other
+    databases too, holds up all watches (heartbeats go on) until it ends.
     """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -149,9 +167,18 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_service_pb2.WatchDeliveriesResponse], _abc.AsyncIterator[_delivery_service_pb2.WatchDeliveriesResponse]]:
         """Each change of a matching delivery, from now on or from a resume token on,
-        on whichever server it happened. Changes that follow each other within a
-        second may be told as one. A watcher that falls too far behind is ended
-        with OUT_OF_RANGE; nothing is skipped silently.
+        on whichever server it happened. At least once: a change may be told again,
+        and changes that follow each other closely may be told as one; the order of
+        different deliveries is not kept.
+
+        The reader sets the pace. One that has fallen so far behind that changes it
+        was not told of have been removed is ended with OUT_OF_RANGE; nothing is
+        skipped silently.
+
+        A change is told once every transaction that began to write before it has
+        ended: one that commits late would be skipped otherwise. So a writing
+        transaction that stays open anywhere in the PostgreSQL cluster, in other
+        databases too, holds up all watches (heartbeats go on) until it ends.
         """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

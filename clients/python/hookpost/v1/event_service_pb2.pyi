@@ -107,7 +107,9 @@ class Wait(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Required. How long to wait at most, up to 60 s."""
+        """Required. How long to wait at most, up to 60 s; a server that stops
+        answers sooner, with what is known.
+        """
 
     def __init__(
         self,
@@ -226,7 +228,7 @@ class WaitedDelivery(_message.Message):
 
     @_builtins.property
     def attempt(self) -> _delivery_pb2.Attempt:
-        """Its first attempt; unset if the time was up before it ended."""
+        """Its first attempt; unset if it had not ended when the call answered."""
 
     def __init__(
         self,
