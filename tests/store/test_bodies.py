@@ -27,6 +27,7 @@ from hookpost_server.store.webhooks import Webhooks
 
 from . import making, past
 from .making import TENANT
+from .test_planner import FILL
 
 HOURS = Lifetimes(Lifetime(7 * 24 * HOUR), Lifetime(HOUR))
 AGO = 3  # days
@@ -236,3 +237,19 @@ async def test_a_crash_in_the_midst_is_made_good(
     assert await Retention(database, HOURS).keep()
     assert await noted(database, sql) is Note.STRIPPED
     assert await sql.fetchval("select count(*) from attempts where response_body is not null") == 0
+
+
+async def test_a_backlog_is_not_passed_over_again_and_again(
+    database: Database, sql: asyncpg.Connection, old: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day of pending deliveries costs what a day of ended ones does: its rows are read a few times at most."""
+    monkeypatch.setattr(module, "BATCH", 100)
+    rows = 2000
+    await sql.execute(FILL, old[0].id, rows)
+    day = (await DayTables(sql).all())[past.day_of(database, AGO)]
+    assert await module.remove_bodies(sql, day) == module.Removed(payloads=0, answers=rows, kept=rows)
+    await sql.execute("select pg_stat_force_next_flush()")
+    read = "select sum(idx_tup_read)::int from pg_stat_user_indexes where relname = $1"
+    assert await sql.fetchval(read, day["deliveries"].name) < 5 * rows
+    await sql.execute("update deliveries set state = 2, finish_time = now()")
+    assert await module.remove_bodies(sql, day) == module.Removed(payloads=rows, answers=0, kept=0)
