@@ -19,6 +19,7 @@ from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
 from .config import Address, Config
 from .delivery.aiohttp_sender import AiohttpSender
+from .delivery.breakers import Breakers
 from .delivery.courier import Courier
 from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
@@ -122,6 +123,7 @@ class _Server:
             deliveries=deliveries,
             courier=courier,
             recorder=self._recorder,
+            breakers=Breakers(),
             max_in_flight=config.max_in_flight,
             max_waiting=config.max_handed_off,
             lease=config.lease,

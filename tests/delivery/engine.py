@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
+from hookpost_server.delivery.breakers import Breakers
 from hookpost_server.delivery.courier import Courier
 from hookpost_server.delivery.directory import Directory
 from hookpost_server.delivery.dispatcher import Dispatcher
@@ -44,12 +45,14 @@ class Engine:
         max_waiting: int = 10_000,
         poll_interval: float = 0.05,
         sender: Sender | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         self.webhooks = Webhooks(database)
         self.events = Events(database, lease=lease)
         self.deliveries = Deliveries(database, lease=lease)
         self.directory = Directory(self.webhooks)
         self.sender = sender or AiohttpSender(LOCAL)
+        self.breakers = breakers or Breakers()
         self.written: list[Record] = []
         self.recorder = Recorder(self.deliveries, self.webhooks, recorded=self._recorded)
         self.courier = Courier(
@@ -65,6 +68,7 @@ class Engine:
             deliveries=self.deliveries,
             courier=self.courier,
             recorder=self.recorder,
+            breakers=self.breakers,
             max_in_flight=max_in_flight,
             max_waiting=max_waiting,
             lease=lease,

@@ -62,8 +62,8 @@ class Courier:
             log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
         return None
 
-    async def attempt(self, claim: Claim, webhook: Webhook) -> float:
-        """POSTs once and hands the outcome to the recorder; returns how long it took, in seconds."""
+    async def attempt(self, claim: Claim, webhook: Webhook) -> Record:
+        """POSTs once, hands the outcome to the recorder, and returns it."""
         start = self._now()
         began = time.monotonic()
         start_time = datetime.fromtimestamp(start, UTC)
@@ -84,7 +84,6 @@ class Courier:
             outcome = Outcome(result=Result.INTERNAL, error=f"the request could not be made ({type(error).__name__})")
         latency = time.monotonic() - began
         conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread(), claim.trigger)
-        self._recorder.add(
-            Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency, webhook.version)
-        )
-        return latency
+        record = Record(claim, outcome, conclusion, webhook.settings.url, start_time, latency, webhook.version)
+        self._recorder.add(record)
+        return record

@@ -15,9 +15,21 @@ MOST_WAITING = 5_000  # claims of one webhook in memory, however fast it is
 class Lane:
     """Claims of one webhook that wait for a slot. In flight at once: the webhook's own limit, in this process."""
 
-    __slots__ = ("configured", "in_flight", "interval", "limit", "mean", "next_start", "ready", "waiting", "webhook_id")
+    __slots__ = (
+        "configured",
+        "in_flight",
+        "interval",
+        "limit",
+        "mean",
+        "next_start",
+        "ready",
+        "tenant_id",
+        "waiting",
+        "webhook_id",
+    )
 
-    def __init__(self, webhook_id: UUID) -> None:
+    def __init__(self, tenant_id: str, webhook_id: UUID) -> None:
+        self.tenant_id = tenant_id
         self.webhook_id = webhook_id
         self.waiting: deque[Claim] = deque()
         self.in_flight = 0
