@@ -189,7 +189,7 @@ async def test_a_claim_passes_over_rows_that_another_holds(
 async def test_a_lease_ends(webhooks: Webhooks, events: Events, deliveries: Deliveries, database: Database) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event())
-    short = Deliveries(database, lease=0.01)
+    short = Deliveries(database, lease=0.25)
     first = await making.claim_one(short)
 
     async def lapsed() -> list[Claim]:
