@@ -44,10 +44,12 @@ from .store.database import TRANSIENT, Database
 from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
+from .store.expiry import Expiry
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
 from .store.replays import Replays
+from .store.suspensions import Suspensions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
@@ -103,12 +105,11 @@ class _Server:
         events = Events(database, lease=config.lease)
         deliveries = Deliveries(database, lease=config.lease)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
-        self._upkeep = Upkeep(database, Partitions(database))
-
+        suspensions = Suspensions(database, events)
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(webhooks)
         self._sender = AiohttpSender(policy)
-        self._recorder = Recorder(deliveries, webhooks, recorded=self._recorded)
+        self._recorder = Recorder(deliveries, suspensions, recorded=self._recorded)
         self._first_attempts = FirstAttempts(deliveries)
         composer = Composer(f"Hookpost/{__version__}", config.signature_header)
         courier = Courier(
@@ -119,21 +120,22 @@ class _Server:
             recorder=self._recorder,
             now=database.now,
         )
+        breakers = Breakers()
         self._dispatcher = Dispatcher(
             deliveries=deliveries,
             courier=courier,
             recorder=self._recorder,
-            breakers=Breakers(),
+            breakers=breakers,
             max_in_flight=config.max_in_flight,
             max_waiting=config.max_handed_off,
             lease=config.lease,
             poll_interval=config.poll_interval,
         )
+        self._upkeep = Upkeep(
+            database, Partitions(database), suspensions, Expiry(database), config.suspend_after, breakers.held
+        )
         self._group_commit = GroupCommit(
-            events,
-            max_queued=config.max_queued_events,
-            room=self._dispatcher.room,
-            committed=self._dispatcher.accept,
+            events, max_queued=config.max_queued_events, room=self._dispatcher.room, committed=self._dispatcher.accept
         )
         rules = SettingsRules(
             UrlRules(config.allow_http, policy), config.signature_header, lambda name: name in known_types
@@ -160,6 +162,7 @@ class _Server:
                 self._watches,
                 now=database.now,
                 wake=self._dispatcher.wake,
+                held_for=breakers.held_for,
             ),
             ApiKeyService(),
         )

@@ -76,6 +76,17 @@ def _between(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def _suspend_after(value: str) -> float:
+    try:
+        return _between(0, 0)(value)
+    except ValueError:
+        pass
+    try:
+        return _between(6 * 3600, 30 * 86400)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 0") from None
+
+
 def _count(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         try:
@@ -149,6 +160,11 @@ class Config:
         _count(1, 1_000_000),
         20_000,
         "events waiting for their commit; more are refused with RESOURCE_EXHAUSTED",
+    )
+    suspend_after: float = _setting(
+        _suspend_after,
+        5 * 86400.0,
+        "seconds after which a webhook is suspended of which every attempt has failed; 0: never",
     )
     lease_margin: float = _setting(
         _between(1, 600), 15.0, "seconds that a claim outlives the longest attempt; then another node may try"

@@ -11,6 +11,9 @@ delivery.superseded     an outcome came after its lease; dropped    as delivery.
 delivery.postponed      no attempt: the database is away            delivery_id, error
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
+breaker.opened          a webhook is down: held back for a while    webhook_id, pause
+breaker.closed          it is back, and recovers                    webhook_id
+deliveries.expired      given up, having been held back too long    deliveries
 rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms
 rpc.fault               a bug in a call                             incident, traceback
 claim.postponed         no claim: the database is away              error

@@ -22,6 +22,7 @@ from tests.store.conftest import (  # noqa: F401
     proxy,
     shared_database_url,
     sql,
+    suspensions,
     webhooks,
 )
 

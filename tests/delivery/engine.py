@@ -24,6 +24,7 @@ from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.group_commit import GroupCommit
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.store import making
 from tests.store.making import TENANT
@@ -50,11 +51,12 @@ class Engine:
         self.webhooks = Webhooks(database)
         self.events = Events(database, lease=lease)
         self.deliveries = Deliveries(database, lease=lease)
+        self.suspensions = Suspensions(database, self.events)
         self.directory = Directory(self.webhooks)
         self.sender = sender or AiohttpSender(LOCAL)
         self.breakers = breakers or Breakers()
         self.written: list[Record] = []
-        self.recorder = Recorder(self.deliveries, self.webhooks, recorded=self._recorded)
+        self.recorder = Recorder(self.deliveries, self.suspensions, recorded=self._recorded)
         self.courier = Courier(
             deliveries=self.deliveries,
             directory=self.directory,

@@ -17,6 +17,7 @@ from hookpost_server.store.cursor import START, Cursor, Wanted
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Emitted, Events, Room
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 
 from . import making
@@ -201,12 +202,12 @@ async def test_a_lease_ends(webhooks: Webhooks, events: Events, deliveries: Deli
 
 
 async def test_webhooks_that_are_stopped_wait_and_those_that_are_gone_come_with_version_0(
-    webhooks: Webhooks, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
+    webhooks: Webhooks, suspensions: Suspensions, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
 ) -> None:
     active, disabled, suspended, gone = [await making.webhook(webhooks) for _ in range(4)]
     await making.queue(events, making.event())
     await webhooks.disable(TENANT, disabled.id, "")
-    await webhooks.suspend(TENANT, suspended.id, "")
+    await suspensions.suspend(TENANT, suspended.id, "")
     await sql.execute("delete from webhooks where id = $1", gone.id)
     versions = {claim.webhook_id: claim.webhook_version for claim in await making.claim_all(deliveries)}
     assert versions == {active.id: 1, gone.id: 0}

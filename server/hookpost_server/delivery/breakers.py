@@ -54,6 +54,11 @@ class Breakers:
         now = self._clock()
         return {webhook_id: (entry.version, entry.breaker.room(now) or 0) for webhook_id, entry in self._held.items()}
 
+    def held_for(self, webhook_id: UUID) -> float | None:
+        """Seconds until the next probe may begin, 0 if it may or is under way; None if it is not held back."""
+        entry = self._held.get(webhook_id)
+        return None if entry is None else max(0.0, entry.breaker.until - self._clock())
+
     def lets(self, webhook_id: UUID) -> bool:
         """Whether an attempt may begin now."""
         entry = self._entries.get(webhook_id)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -79,10 +78,6 @@ class Dispatcher:
     def breakers(self) -> Mapping[breaker.State, int]:
         """How many webhooks are held back: open, and half open."""
         return self._breakers.counts
-
-    def held(self) -> list[UUID]:
-        """The webhooks that are held back."""
-        return list(self._breakers.held())
 
     def room(self) -> Room:
         """What can be handed over now."""

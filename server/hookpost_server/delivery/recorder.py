@@ -11,7 +11,7 @@ import structlog
 from ..domain import errors, ids
 from ..domain.delivery import Record
 from ..store.deliveries import Deliveries
-from ..store.webhooks import Webhooks
+from ..store.suspensions import Suspensions
 
 MAX_BATCH = 500  # outcomes in one statement
 MAX_WAITING = 10_000  # outcomes not yet written, beyond which no attempt starts
@@ -24,11 +24,11 @@ class Recorder:
     """Keeps outcomes until they are written; what follows from them (a retry's time, a suspension) is its word too."""
 
     def __init__(
-        self, deliveries: Deliveries, webhooks: Webhooks, *, recorded: Callable[[Sequence[Record]], None]
+        self, deliveries: Deliveries, suspensions: Suspensions, *, recorded: Callable[[Sequence[Record]], None]
     ) -> None:
         """`recorded` is told what was written, e.g. to wake for retries."""
         self._deliveries = deliveries
-        self._webhooks = webhooks
+        self._suspensions = suspensions
         self._recorded = recorded
         self._waiting: list[Record] = []
         self._arrived = asyncio.Event()
@@ -84,8 +84,8 @@ class Recorder:
         for tenant_id, webhook_id, reason in {
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend
         }:
-            await self._webhooks.suspend(tenant_id, webhook_id, reason)
-            log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
+            if await self._suspensions.suspend(tenant_id, webhook_id, reason):
+                log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
         self._recorded(written)
 
 

@@ -168,21 +168,24 @@ class Deliveries(DeliveryLog):
             on conflict (tenant_id, webhook_id, hour) do update set succeeded = h.succeeded + excluded.succeeded,
                 failed = h.failed + excluded.failed, attempts = h.attempts + excluded.attempts,
                 latency_sum = h.latency_sum + excluded.latency_sum, latencies = {_MERGED}
-        ), ended as (
-            select tenant_id, webhook_id, state, position,
-                max(position) filter (where state = 2) over (partition by tenant_id, webhook_id) as last_success
-            from recorded where state in (2, 3)
+        ), placed as (
+            select tenant_id, webhook_id, state, state <> 2 and position > coalesce(
+                max(position) filter (where state = 2) over (partition by tenant_id, webhook_id), -1) as failing
+            from recorded
         ), streaks as (
-            insert into webhook_streaks as s (tenant_id, webhook_id, failures, last_success_time, last_failure_time)
-            select tenant_id, webhook_id,
-                count(*) filter (where state = 3 and (last_success is null or position > last_success)),
-                case when bool_or(state = 2) then now() end, case when bool_or(state = 3) then now() end
-            from ended group by tenant_id, webhook_id order by webhook_id, tenant_id
+            insert into webhook_streaks as s (tenant_id, webhook_id, failures, last_success_time, last_failure_time,
+                failing_since)
+            select tenant_id, webhook_id, count(*) filter (where state = 3 and failing),
+                case when bool_or(state = 2) then now() end, case when bool_or(state = 3) then now() end,
+                case when bool_or(failing) then now() end
+            from placed group by tenant_id, webhook_id order by webhook_id, tenant_id
             on conflict (webhook_id, tenant_id) do update set
                 failures = excluded.failures
                     + case when excluded.last_success_time is null then s.failures else 0 end,
                 last_success_time = coalesce(excluded.last_success_time, s.last_success_time),
-                last_failure_time = coalesce(excluded.last_failure_time, s.last_failure_time)
+                last_failure_time = coalesce(excluded.last_failure_time, s.last_failure_time),
+                failing_since = case when excluded.last_success_time is null
+                    then coalesce(s.failing_since, excluded.failing_since) else excluded.failing_since end
         )
         select id from recorded
     """  # noqa: S608

@@ -54,7 +54,7 @@ class DeliveryLog:
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
             attempts = await connection.fetch(self.ATTEMPTS, delivery_id, tenant_id)
-        return delivery_from_row(row, [_attempt_from_row(attempt) for attempt in attempts])
+        return delivery_from_row(row, [attempt_from_row(attempt) for attempt in attempts])
 
     FIRST_ATTEMPTS = """
         select * from attempts where delivery_id = any($1::uuid[]) and number = 1 and tenant_id = $2
@@ -64,7 +64,7 @@ class DeliveryLog:
         """The first attempt of each delivery that has had one."""
         async with self._database.by_key() as connection:
             rows = await connection.fetch(self.FIRST_ATTEMPTS, delivery_ids, tenant_id)
-        return {row["delivery_id"]: _attempt_from_row(row) for row in rows}
+        return {row["delivery_id"]: attempt_from_row(row) for row in rows}
 
     _MATCHES = """
         ($4 = '' or d.type = $4)
@@ -157,7 +157,7 @@ class DeliveryLog:
             return page, last if last is None or filter.webhook_id is not None else ids.deliveries_of(last)[0]
 
 
-def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
+def attempt_from_row(row: Mapping[str, Any]) -> Attempt:
     return Attempt(
         number=row["number"],
         trigger=Trigger(row["trigger"]),

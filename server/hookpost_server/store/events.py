@@ -102,6 +102,10 @@ class Events:
                     raise result
             return accepted
 
+    async def add(self, connection: asyncpg.Connection, event: Event) -> None:
+        """Stores an event of the server's own in the transaction of what it tells of; its deliveries are queued."""
+        await self._emit(connection, [event], Room(0))
+
     async def _emit(self, connection: asyncpg.Connection, events: Sequence[Event], room: Room) -> Accepted:
         routes: dict[tuple[str, str], int] = {}
         route_ids, route_tenants, route_patterns = [], [], []

@@ -15,6 +15,7 @@ import asyncpg
 
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
+from ..domain.event import OPERATIONAL
 from .database import Database
 from .delivery_log import Filter, delivery_from_row
 
@@ -39,7 +40,10 @@ def _adjusted(source: str, sign: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The events that a webhook should have got: `exact` types and `prefixes` ("User." of "User.*"; "" of "*")."""
+    """The events that a webhook should have got: `exact` types and `prefixes` ("User." of "User.*"; "" of "*").
+
+    As in `domain/event.patterns`, "" is not a prefix of Hookpost's own types.
+    """
 
     exact: Sequence[str]
     prefixes: Sequence[str]
@@ -108,14 +112,16 @@ class Replays:
         select count(*) from replayed
     """  # noqa: S608
 
-    _MISSED = """
+    _MISSED = f"""
         from events e
         where e.tenant_id = $1 and e.id >= $2 and e.id < $3 and ($4 = '' or e.type = $4)
-          and (e.type = any($5::text[]) or exists (select from unnest($6::text[]) p where starts_with(e.type, p)))
+          and (e.type = any($5::text[]) or exists (
+              select from unnest($6::text[]) p
+              where starts_with(e.type, p) and (p <> '' or not starts_with(e.type, '{OPERATIONAL}.'))))
           and not exists (select from deliveries d where d.tenant_id = e.tenant_id and d.id =
               (left(e.id::text, 24) || left(md5(e.id::text || $7::uuid::text), 12))::uuid)
         order by e.id limit $8
-    """
+    """  # noqa: S608
     COUNT_MISSED = f"select count(*) from (select 1 {_MISSED}) missed"  # noqa: S608
     REPLAY_MISSED = f"""
         with missed as materialized (
