@@ -76,15 +76,16 @@ def _between(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
-def _suspend_after(value: str) -> float:
-    try:
-        return _between(0, 0)(value)
-    except ValueError:
-        pass
-    try:
-        return _between(6 * 3600, 30 * 86400)(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, or 0") from None
+def _zero_or_between(low: float, high: float) -> Callable[[str], float]:
+    between = _between(low, high)
+
+    def parse(value: str) -> float:
+        try:
+            return 0.0 if value.strip() == "0" else between(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or 0") from None
+
+    return parse
 
 
 def _count(low: int, high: int) -> Callable[[str], int]:
@@ -162,7 +163,7 @@ class Config:
         "events waiting for their commit; more are refused with RESOURCE_EXHAUSTED",
     )
     suspend_after: float = _setting(
-        _suspend_after,
+        _zero_or_between(6 * 3600, 30 * 86400),
         5 * 86400.0,
         "seconds after which a webhook is suspended of which every attempt has failed; 0: never",
     )

@@ -57,6 +57,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("max_handed_off", "0", 0),
         ("lease_margin", "1.5", 1.5),
         ("poll_interval", "0.01", 0.01),
+        ("suspend_after", "0", 0.0),
+        ("suspend_after", "86400", 86400.0),
         ("log_level", "debug", "debug"),
         ("log_format", "json", "json"),
     ],
@@ -96,6 +98,8 @@ def test_read(name: str, text: str, value: Any) -> None:
         ("LEASE_MARGIN", "soon", "must be a number from 1 to 600"),
         ("SHUTDOWN_GRACE", "-1", "must be a number from 0 to 300"),
         ("SHUTDOWN_GRACE", "inf", "must be a number from 0 to 300"),
+        ("SUSPEND_AFTER", "60", "must be a number from 21600 to 2.592e+06, or 0"),
+        ("SUSPEND_AFTER", "5d", "or 0"),
         ("LOG_LEVEL", "INFO", "must be one of debug, info, warning, error"),
     ],
 )
