@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import asyncpg
@@ -11,6 +12,7 @@ from hookpost_server.domain import ids
 from hookpost_server.domain.breaker import THRESHOLD, State
 from hookpost_server.domain.delivery import Claim, Conclusion, Outcome, Record, Result, Trigger
 from hookpost_server.domain.delivery import State as DeliveryState
+from hookpost_server.store.cursor import START, Wanted
 from hookpost_server.store.database import Database
 from tests.store import making
 from tests.store.making import TENANT, retries
@@ -128,28 +130,55 @@ async def test_exactly_one_probe_of_thousands_due(database: Database, sql: async
 
 
 async def test_it_recovers_slowly(database: Database) -> None:
-    """One at a time, then two, then four: a receiver that has just come back is not run over."""
-    clock, shop, most = Clock(), Shop(), list[int]()
+    """One at a time, then twice as many with each success: a receiver just come back is not run over."""
+    clock, shop, answers = Clock(), Shop(), asyncio.Semaphore(0)
 
-    async with receiving() as receiver:
+    async def answer(exchange: Exchange) -> object:
+        if shop.open:
+            await answers.acquire()
+        return await shop(exchange)
 
-        async def answer(exchange: Exchange) -> object:
-            if shop.open:
-                most.append(receiver.at_once)
-            return await shop(exchange)
-
-        receiver.answer = answer
+    async with receiving(answer) as receiver, receiving() as other:
         engine = Engine(database, breakers=breakers(clock))
-        await engine.webhook(receiver.url, retry_policy=retries(0.0, *[3600.0] * 5), max_in_flight=16)
+        await engine.webhook(receiver.url, event_types=("User.Created",), retry_policy=retries(3600.0), max_in_flight=6)
+        healthy = await engine.webhook(other.url, event_types=("Role.Created",))
         async with engine.running():
-            await engine.emit(200)
+            await engine.emit(100)
             await making.until(lambda: held(engine) == (1, 0) and not engine.dispatcher.in_flight)
             shop.open = True
             clock.now += 300.0
-            await receiver.got(150)
-    assert most[0] == 1
-    assert all(at_once <= 2**place for place, at_once in enumerate(most[:5]))
-    assert max(most) <= 16
+            before = len(receiver.requests)
+            for answered, allowed in ((0, 1), (1, 1), (2, 2), (3, 4), (4, 6), (9, 6)):
+                for _ in range(answered - (len(receiver.requests) - before - receiver.at_once)):
+                    answers.release()
+                await receiver.got(before + answered + allowed)
+                for event in await engine.emit(3, "Role.Created"):  # whatever could begin besides would have begun
+                    await engine.ended(event, healthy)
+                assert receiver.at_once == allowed
+            for _ in range(100):
+                answers.release()
+            await receiver.got(100)
+
+
+async def test_what_waits_in_memory_goes_back_at_once(database: Database, sql: asyncpg.Connection) -> None:
+    """When it opens, and when something is handed over that was under way just then."""
+    async with receiving(answering(503)) as receiver:
+        engine = Engine(database, breakers=breakers(Clock()), poll_interval=3600.0)
+        await engine.webhook(receiver.url, retry_policy=retries(3600.0), max_in_flight=IN_FLIGHT)
+        async with engine.running():
+            await engine.emit(200)
+            await making.until(lambda: held(engine) == (1, 0) and not engine.dispatcher.in_flight)
+            wasted = len(receiver.requests)
+
+            async def given_back() -> bool:
+                return await waiting(sql) == 200 - wasted
+
+            await making.until(given_back)
+            claims, _ = await engine.deliveries.claim(START, Wanted(room=7, room_each=7))
+            assert await waiting(sql) == 200 - wasted - 7
+            engine.dispatcher.accept(claims, False)
+            await making.until(given_back)
+            assert len(receiver.requests) == wasted
 
 
 async def test_a_changed_webhook_is_tried_at_once(database: Database) -> None:

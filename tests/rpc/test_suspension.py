@@ -17,6 +17,7 @@ from hookpost.v1 import (
     webhook_service_pb2,
 )
 from hookpost_server import upkeep
+from hookpost_server.domain import ids
 from hookpost_server.domain.breaker import THRESHOLD
 from tests.receiver import Received, Receiver
 from tests.rpc.serving import Client, config, connected, eventually, refused, serving
@@ -156,4 +157,28 @@ async def test_a_delivery_that_is_held_back_says_so(client: Client, receiver: Re
     told = await eventually(held)
     assert told.explanation.startswith("Held back, with no attempt used up")
     assert "tried again in " in told.explanation
+    assert told.webhook_id == webhook.id
+
+
+async def test_a_delivery_that_was_held_back_for_too_long_says_so(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is made old by hand; the server's own chores give it up."""
+    monkeypatch.setattr(upkeep, "INTERVAL", 0.05)
+    receiver.decide = lambda request: (503, "")
+    async with serving(config(database_url)) as server, connected(server.address) as client:
+        webhook = await client.create(receiver.url, event_types=["User.Created"])
+        for _ in range(3 * THRESHOLD):
+            await client.emit()
+        sql = await asyncpg.connect(database_url)
+        try:
+            await sql.execute("update deliveries set due_at = now() - interval '25 h' where attempt_count = 0")
+            given_up = await eventually(
+                lambda: sql.fetchval("select id from deliveries where state = 3 and attempt_count = 0")
+            )
+        finally:
+            await sql.close()
+        told = await client.delivery(ids.text(ids.DELIVERY, given_up))
+    assert (told.state, len(told.attempts)) == (delivery_pb2.DELIVERY_STATE_FAILED, 0)
+    assert told.explanation.startswith("Given up without a further attempt")
     assert told.webhook_id == webhook.id

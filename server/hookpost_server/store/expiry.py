@@ -29,7 +29,7 @@ class Expiry:
                 order by d.due_at limit $3 for update skip locked) row
             where w.id = any($1::uuid[]) and w.state = 1 limit $3
         ), expired as (
-            update deliveries d set state = 3, finish_time = now(), claim_count = d.claim_count + 1
+            update deliveries d set state = 3, finish_time = now()
             from expiring where d.id = expiring.id and d.tenant_id = expiring.tenant_id
             returning d.tenant_id, d.id, d.webhook_id
         ), changed as (
