@@ -17,7 +17,8 @@ MOST_LINES = 300
 MAY_IMPORT = {
     "__init__": set(),
     "domain": set(),
-    "config": {"domain", "failpoints"},
+    "values": {"domain", "failpoints"},
+    "config": {"domain", "failpoints", "values"},
     "telemetry": set(),
     "failpoints": set(),
     "embedded": set(),

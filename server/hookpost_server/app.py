@@ -14,6 +14,7 @@ from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
 from .config import Address, Config
+from .delivery.breakers import Breakers
 from .delivery.courier import Courier
 from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
@@ -44,17 +45,17 @@ from .store.database import Database
 from .store.deliveries import Deliveries
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
+from .store.expiry import Expiry
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.partitions import Partitions
 from .store.replays import Replays
 from .store.retention import Retention
 from .store.revisions import Revisions
+from .store.suspensions import Suspensions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
-GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
-METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten ones are attempted again
 
 log = structlog.get_logger()
@@ -71,10 +72,7 @@ class Running:
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
-    if not config.share_port:
-        startup.check_free(config.grpc_address, GRPC_SETTING)
-    if config.metrics_address is not None:
-        startup.check_free(config.metrics_address, METRICS_SETTING)
+    startup.check_ports(config)
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         await startup.migrate(url)
@@ -102,18 +100,14 @@ class _Server:
         calls = Deliveries(edge, lease=config.lease)
         deliveries = MeteredDeliveries(database, lease=config.lease, metrics=metrics)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
-        revisions = Revisions(database)
-        self._upkeep = Upkeep(database, Partitions(database), Retention(database, config.lifetimes), revisions)
-
+        suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(Webhooks(database))
         self._sender = startup.sender(config, policy)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
-        self._recorder = Recorder(
-            deliveries, Webhooks(database), recorded=self._recorded, log_attempts=config.log_attempts
-        )
+        self._recorder = Recorder(deliveries, suspensions, recorded=self._recorded, log_attempts=config.log_attempts)
         self._first_attempts = FirstAttempts(calls)
         courier = Courier(
             deliveries=deliveries,
@@ -123,14 +117,27 @@ class _Server:
             recorder=self._recorder,
             now=database.now,
         )
+        breakers = Breakers()
         self._dispatcher = Dispatcher(
             deliveries=deliveries,
             courier=courier,
             recorder=self._recorder,
+            breakers=breakers,
             max_in_flight=config.max_in_flight,
             max_waiting=config.max_handed_off,
             lease=config.lease,
             poll_interval=config.poll_interval,
+        )
+        revisions = Revisions(database)
+        self._upkeep = Upkeep(
+            database,
+            Partitions(database),
+            Retention(database, config.lifetimes),
+            revisions,
+            suspensions,
+            Expiry(database),
+            config.suspend_after,
+            breakers.held,
         )
         self._group_commit = GroupCommit(
             MeteredEvents(database, lease=config.lease, metrics=metrics),
@@ -173,6 +180,7 @@ class _Server:
                 self._watches,
                 now=database.now,
                 wake=self._dispatcher.wake,
+                held_for=breakers.held_for,
             ),
             ApiKeyService(),
             metrics,
@@ -196,7 +204,10 @@ class _Server:
             in_flight=lambda: self._dispatcher.in_flight,
             max_in_flight=self._config.max_in_flight,
             outcomes_waiting=lambda: self._recorder.waiting,
-            breakers=lambda: {"closed": self._dispatcher.load().lanes},  # nothing opens one yet
+            breakers=lambda: {
+                "closed": self._dispatcher.load().lanes,
+                **{state.value: count for state, count in self._dispatcher.breakers.items()},
+            },
             pool=self._database.usage,
             database_up=lambda: self._database_up,
             behind=lambda: self._watch.behind,
@@ -227,7 +238,7 @@ class _Server:
                 try:
                     port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
-                    raise startup.cannot_listen(self._config.grpc_address, GRPC_SETTING) from error
+                    raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
                 address = replace(self._config.grpc_address, port=port)
                 metrics = await self._start_metrics()
                 if metrics is not None:
@@ -277,7 +288,7 @@ class _Server:
         try:
             return replace(address, port=await self._listener.start(address.host, address.port))
         except OSError as error:
-            raise startup.cannot_listen(address, METRICS_SETTING) from error
+            raise startup.cannot_listen(address, startup.METRICS_SETTING) from error
 
     async def _watch_health(self) -> None:
         """SERVING only while the database answers."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .domain import headers
+from . import values
 from .domain.retention import DAY, FOREVER, HOUR, Lifetime, Lifetimes
 from .failpoints import Failpoint
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from .values import Address as Address
+from .values import Network
 
 LONGEST_TIMEOUT = 30.0  # seconds; the limit of a webhook's own `timeout`
 
@@ -26,110 +24,6 @@ class ConfigError(Exception):
         self.faults = faults
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens. Port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        host, colon, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:50051" or "[::1]:50051"')
-        return cls(host, int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _address_or_off(value: str) -> Address | None:
-    return None if value == "off" else Address.parse(value)
-
-
-def _failpoint_or_off(value: str) -> Failpoint | None:
-    return None if value == "off" else Failpoint.parse(value)
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _boolean(value: str) -> bool:
-    match value.strip().lower():
-        case "1" | "true" | "yes" | "on":
-            return True
-        case "0" | "false" | "no" | "off":
-            return False
-    raise ValueError("must be true or false")
-
-
-def _between(low: float, high: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
-        return number
-
-    return parse
-
-
-def _count(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return value
-
-    return parse
-
-
-def _networks(value: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
-
-
-def _header_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]{1,64}", value):
-        raise ValueError("must be a header name of 1 to 64 lower-case letters, digits and hyphens")
-    if not headers.may_sign(value):
-        raise ValueError("must not be a header that Hookpost or the connection sets itself; take another name")
-    return value
-
-
-def _lifetime(shortest: float) -> Callable[[str], Lifetime]:
-    def parse(value: str) -> Lifetime:
-        lifetime = Lifetime.parse(value.strip())
-        if lifetime.seconds is not None and lifetime.seconds < shortest:
-            raise ValueError(f"must be at least {Lifetime(shortest)}")
-        return lifetime
-
-    return parse
-
-
 def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc, "secret": secret})
 
@@ -139,84 +33,93 @@ class Config:
     """Everything that can be set. Each field is read from HOOKPOST_<FIELD>."""
 
     database_url: str = _setting(
-        _text, "", "PostgreSQL 15 to 18, postgresql://… ; empty: an embedded one in data_dir", secret=True
+        values.text, "", "PostgreSQL 15 to 18, postgresql://… ; empty: an embedded one in data_dir", secret=True
     )
     data_dir: Path = _setting(Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data")
     grpc_address: Address = _setting(Address.parse, Address("127.0.0.1", 50051), "where gRPC listens")
     metrics_address: Address | None = _setting(
-        _address_or_off,
+        values.address_or_off,
         Address("127.0.0.1", 9464),
         "where /metrics, /healthz and /readyz are answered over HTTP; off: nowhere",
     )
     insecure_behind_proxy: bool = _setting(
-        _boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
+        values.boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
     )
     event_types: str = _setting(
-        _one_of("strict", "open"), "strict", "strict: only types of the catalogue; open: any well-formed name"
+        values.one_of("strict", "open"), "strict", "strict: only types of the catalogue; open: any well-formed name"
     )
     signature_header: str = _setting(
-        _header_name, "hookpost-signature-sha-256", "name of the header with the hex HMAC of the body"
+        values.header_name, "hookpost-signature-sha-256", "name of the header with the hex HMAC of the body"
     )
-    allow_http: bool = _setting(_boolean, False, "accept http:// URLs for webhooks")
+    allow_http: bool = _setting(values.boolean, False, "accept http:// URLs for webhooks")
     allow_networks: tuple[Network, ...] = _setting(
-        _networks, (), "private networks that webhooks may reach, CIDR list; never opens metadata addresses"
+        values.networks, (), "private networks that webhooks may reach, CIDR list; never opens metadata addresses"
     )
     deny_networks: tuple[Network, ...] = _setting(
-        _networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
+        values.networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
     )
-    processes: int = _setting(_count(1, 64), 1, "server processes that share the port, to use more cores")
+    processes: int = _setting(values.count(1, 64), 1, "server processes that share the port, to use more cores")
     share_port: bool = _setting(
-        _boolean, False, "let other processes of this user listen on the same port; set by --processes for its own"
+        values.boolean,
+        False,
+        "let other processes of this user listen on the same port; set by --processes for its own",
     )
     sender: str = _setting(
-        _one_of("auto", "curl", "aiohttp"),
+        values.one_of("auto", "curl", "aiohttp"),
         "auto",
         "the HTTP client: curl is the faster one and needs pycurl; auto takes it where it is installed",
     )
-    max_in_flight: int = _setting(_count(1, 10_000), 256, "attempts under way at once in this process")
+    max_in_flight: int = _setting(values.count(1, 10_000), 256, "attempts under way at once in this process")
     max_handed_off: int = _setting(
-        _count(0, 1_000_000),
+        values.count(0, 1_000_000),
         20_000,
         "deliveries kept in memory between commit and attempt; more wait in the database",
     )
     max_queued_events: int = _setting(
-        _count(1, 1_000_000),
+        values.count(1, 1_000_000),
         20_000,
         "events waiting for their commit; more are refused with RESOURCE_EXHAUSTED",
     )
-    lease_margin: float = _setting(
-        _between(1, 600), 15.0, "seconds that a claim outlives the longest attempt; then another node may try"
+    suspend_after: float = _setting(
+        values.zero_or_between(6 * 3600, 30 * 86400),
+        5 * 86400.0,
+        "seconds after which a webhook is suspended of which every attempt has failed; 0: never",
     )
-    poll_interval: float = _setting(_between(0.01, 60), 0.5, "seconds between looks for due deliveries")
-    shutdown_grace: float = _setting(_between(0, 300), 15.0, "seconds that attempts under way may take at shutdown")
+    lease_margin: float = _setting(
+        values.between(1, 600), 15.0, "seconds that a claim outlives the longest attempt; then another node may try"
+    )
+    poll_interval: float = _setting(values.between(0.01, 60), 0.5, "seconds between looks for due deliveries")
+    shutdown_grace: float = _setting(
+        values.between(0, 300), 15.0, "seconds that attempts under way may take at shutdown"
+    )
     retention: Lifetime = _setting(
-        _lifetime(DAY),
+        values.lifetime(DAY),
         Lifetime(7 * DAY),
         "how long events and deliveries are kept, e.g. 30d or forever, at least 1d; by days of UTC that are over; a "
         "day stays while a delivery of it is pending, and until 24 h after the longest retry policy in use",
     )
     body_retention: Lifetime = _setting(
-        _lifetime(HOUR),
+        values.lifetime(HOUR),
         FOREVER,
         "how long payloads and receivers' answers are kept, at least 1h; forever: as long as their entries; by days "
         "of UTC that are over; a pending delivery's payload stays, one without payload can't be sent again",
     )
     traces: str = _setting(
-        _one_of("off", "otlp"),
+        values.one_of("off", "otlp"),
         "off",
         "otlp: send spans over OTLP/HTTP to where the standard OTEL_* variables say; needs the extra [otel]",
     )
     log_attempts: str = _setting(
-        _one_of("all", "failed", "none"),
+        values.one_of("all", "failed", "none"),
         "all",
         "which attempts have a line at level info; the others' is at debug",
     )
-    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "least severe line to log")
+    log_level: str = _setting(values.one_of("debug", "info", "warning", "error"), "info", "least severe line to log")
     log_format: str = _setting(
-        _one_of("auto", "console", "json"), "auto", "auto: console on a terminal, else one JSON object a line"
+        values.one_of("auto", "console", "json"), "auto", "auto: console on a terminal, else one JSON object a line"
     )
     failpoint: Failpoint | None = _setting(
-        _failpoint_or_off, None, "for tests: where this process dies, POINT:kill; see server/README.md"
+        values.failpoint_or_off, None, "for tests: where this process dies, POINT:kill; see server/README.md"
     )
 
     @property
@@ -261,7 +164,9 @@ class Config:
 
     def environment(self) -> dict[str, str]:
         """All settings as variables from which `from_env` reads them again; secrets too."""
-        return {f"HOOKPOST_{setting.name.upper()}": _as_text(getattr(self, setting.name)) for setting in fields(self)}
+        return {
+            f"HOOKPOST_{setting.name.upper()}": values.as_text(getattr(self, setting.name)) for setting in fields(self)
+        }
 
     def table(self) -> list[tuple[str, str, str]]:
         """(variable, value in force, meaning) of every setting; secrets are hidden."""
@@ -270,16 +175,8 @@ class Config:
                 f"HOOKPOST_{setting.name.upper()}",
                 "(set)"
                 if setting.metadata["secret"] and getattr(self, setting.name)
-                else _as_text(getattr(self, setting.name)),
+                else values.as_text(getattr(self, setting.name)),
                 setting.metadata["doc"],
             )
             for setting in fields(self)
         ]
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return "off"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .monitoring.tracing import Tracing
 
 CONNECT_TIMEOUT = 10.0  # seconds
+GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
+METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 
 
 class StartError(Exception):
@@ -31,6 +33,14 @@ class StartError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+def check_ports(config: Config) -> None:
+    """Raises StartError when a port that the server needs is taken."""
+    if not config.share_port:
+        check_free(config.grpc_address, GRPC_SETTING)
+    if config.metrics_address is not None:
+        check_free(config.metrics_address, METRICS_SETTING)
 
 
 def check_free(address: Address, setting: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from . import startup
-from .app import GRPC_SETTING, Running
+from .app import Running
 from .config import Address, Config
 from .startup import StartError
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Like `app.serve`, by `config.processes` processes. Raises StartError."""
-    startup.check_free(config.grpc_address, GRPC_SETTING)
+    startup.check_ports(config)
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):

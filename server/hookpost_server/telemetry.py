@@ -20,6 +20,9 @@ delivery.postponed      no attempt: the database is away            delivery_id,
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
 rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms, trace_id
+breaker.opened          a webhook is down: held back for a while    webhook_id, pause
+breaker.closed          it is back, and recovers                    webhook_id
+deliveries.expired      given up, having been held back too long    deliveries
 rpc.fault               a bug in a call                             incident, traceback
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback

@@ -23,6 +23,7 @@ from tests.store.conftest import (  # noqa: F401
     proxy,
     shared_database_url,
     sql,
+    suspensions,
     webhooks,
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
+from hookpost_server.delivery.breakers import Breakers
 from hookpost_server.delivery.courier import Courier
 from hookpost_server.delivery.directory import Directory
 from hookpost_server.delivery.dispatcher import Dispatcher
@@ -23,6 +24,7 @@ from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.group_commit import GroupCommit
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.store import making
 from tests.store.making import TENANT
@@ -44,14 +46,17 @@ class Engine:
         max_waiting: int = 10_000,
         poll_interval: float = 0.05,
         sender: Sender | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         self.webhooks = Webhooks(database)
         self.events = Events(database, lease=lease)
         self.deliveries = Deliveries(database, lease=lease)
+        self.suspensions = Suspensions(database, self.events)
         self.directory = Directory(self.webhooks)
         self.sender = sender or AiohttpSender(LOCAL)
+        self.breakers = breakers or Breakers()
         self.written: list[Record] = []
-        self.recorder = Recorder(self.deliveries, self.webhooks, recorded=self._recorded)
+        self.recorder = Recorder(self.deliveries, self.suspensions, recorded=self._recorded)
         self.courier = Courier(
             deliveries=self.deliveries,
             directory=self.directory,
@@ -65,6 +70,7 @@ class Engine:
             deliveries=self.deliveries,
             courier=self.courier,
             recorder=self.recorder,
+            breakers=self.breakers,
             max_in_flight=max_in_flight,
             max_waiting=max_waiting,
             lease=lease,

@@ -16,6 +16,7 @@ from hookpost_server.domain.webhook import State as WebhookState
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.faults.proxy import Proxy
 from tests.store import making
@@ -32,7 +33,11 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self.written: list[Record] = []
-        self.recorder = Recorder(Deliveries(database, lease=LEASE), Webhooks(database), recorded=self._recorded)
+        self.recorder = Recorder(
+            Deliveries(database, lease=LEASE),
+            Suspensions(database, Events(database, lease=LEASE)),
+            recorded=self._recorded,
+        )
         self.task = asyncio.create_task(self.recorder.run())
 
     def _recorded(self, records: Sequence[Record]) -> None:

@@ -18,6 +18,7 @@ from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.event_types import EventTypes
 from hookpost_server.store.events import Events
 from hookpost_server.store.partitions import Partitions
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.conftest import database_on
 from tests.faults.proxy import Proxy
@@ -100,6 +101,11 @@ async def other_sql(shared_database_url: str, database: Database) -> AsyncIterat
     connection = await asyncpg.connect(shared_database_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def suspensions(database: Database, events: Events) -> Suspensions:
+    return Suspensions(database, events)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from hookpost_server.domain.delivery import Claim, Outcome, Record, answered, co
 from hookpost_server.domain.event import Event
 from hookpost_server.domain.retry import RetryPolicy, Schedule
 from hookpost_server.domain.webhook import Settings, Webhook
-from hookpost_server.store.deliveries import START, Cursor, Deliveries
+from hookpost_server.store.cursor import START, Cursor, Wanted
+from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Accepted, Events, Room
 from hookpost_server.store.webhooks import Webhooks
 
@@ -66,9 +67,9 @@ async def claim_all(deliveries: Deliveries, *, room: int = 1000, room_each: int 
     cursor: Cursor = START
     found: list[Claim] = []
     while True:
-        claims, cursor = await deliveries.claim(cursor, room=room, room_each=room_each)
+        claims, cursor = await deliveries.claim(cursor, Wanted(room=room, room_each=room_each))
         found += claims
-        if cursor == START and not claims:
+        if cursor.round_complete and not claims:
             return found
 
 

@@ -8,8 +8,9 @@ import pytest
 from hookpost_server.domain.webhook import State
 from hookpost_server.store import backlog as module
 from hookpost_server.store.backlog import Backlog, Behind
+from hookpost_server.store.cursor import START, Wanted
 from hookpost_server.store.database import Database
-from hookpost_server.store.deliveries import START, Deliveries
+from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.webhooks import Webhooks
 
@@ -54,7 +55,7 @@ async def test_what_is_claimed_is_not_behind(
 ) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event(), making.event())
-    await deliveries.claim(START, room=1, room_each=1)
+    await deliveries.claim(START, Wanted(room=1, room_each=1))
     assert (await backlog.read()).due == 1
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from hookpost_server.domain import ids
 from hookpost_server.domain.delivery import Claim, Trigger
-from hookpost_server.store import deliveries as module
+from hookpost_server.store import cursor as module
+from hookpost_server.store.cursor import START, Cursor, Wanted
 from hookpost_server.store.database import Database
-from hookpost_server.store.deliveries import START, Cursor, Deliveries
+from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Emitted, Events, Room
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 
 from . import making
@@ -61,7 +63,7 @@ async def test_one_with_a_flood_takes_its_turns_only(
     await backlog_of(sql, events, flooded.id, 5000)
     cursor, served, rounds = START, Counter[UUID](), 0
     while not served.keys() >= set(others):
-        claims, cursor = await deliveries.claim(cursor, room=60, room_each=4)
+        claims, cursor = await deliveries.claim(cursor, Wanted(room=60, room_each=4))
         rounds += 1
         assert rounds <= 6
         counts = Counter(claim.webhook_id for claim in claims)
@@ -85,10 +87,10 @@ async def test_tenants_and_their_webhooks_take_turns(
         for _ in range(3):
             await making.webhook(webhooks, tenant)
     await making.queue(events, *(making.event(tenant_id=tenant) for tenant in "abc" for _ in range(5)))
-    claims, cursor = await deliveries.claim(START, room=9, room_each=1)
+    claims, cursor = await deliveries.claim(START, Wanted(room=9, room_each=1))
     assert Counter(claim.tenant_id for claim in claims) == {"a": 3, "b": 3, "c": 3}
     assert len({claim.webhook_id for claim in claims}) == 9
-    assert cursor == (claims[-1].tenant_id, claims[-1].webhook_id)
+    assert (cursor.tenant_id, cursor.webhook_id) == (claims[-1].tenant_id, claims[-1].webhook_id)
 
 
 async def test_the_cursor_sees_all_and_starts_again(
@@ -101,24 +103,24 @@ async def test_the_cursor_sees_all_and_starts_again(
     cursor: Cursor = START
     rounds = 0
     while len(order) < 24:
-        claims, cursor = await deliveries.claim(cursor, room=2, room_each=1)
+        claims, cursor = await deliveries.claim(cursor, Wanted(room=2, room_each=1))
         order += [claim.webhook_id for claim in claims]
-        rounds += cursor == START
+        rounds += cursor.round_complete
         assert rounds < 10
     assert order[:8] == order[8:16] == order[16:] == made
     # With nothing due, each claim looks at TURNS webhooks and the last one says that the round is complete.
     cursor, cursors = START, []
     for _ in range(3):
-        claims, cursor = await deliveries.claim(cursor, room=2, room_each=1)
+        claims, cursor = await deliveries.claim(cursor, Wanted(room=2, room_each=1))
         assert claims == []
         cursors.append(cursor)
-    assert [following == START for following in cursors] == [False, False, True]
+    assert [following.round_complete for following in cursors] == [False, False, True]
 
 
 async def test_full_webhooks_are_passed_over(webhooks: Webhooks, events: Events, deliveries: Deliveries) -> None:
     full, free = await making.webhook(webhooks), await making.webhook(webhooks)
     await making.queue(events, making.event(), making.event())
-    claims, _ = await deliveries.claim(START, room=10, room_each=10, full=[full.id])
+    claims, _ = await deliveries.claim(START, Wanted(room=10, room_each=10, full=[full.id]))
     assert [claim.webhook_id for claim in claims] == [free.id, free.id]
 
 
@@ -133,7 +135,7 @@ async def test_the_oldest_come_first(
         await sql.execute(
             "update deliveries set due_at = now() - make_interval(secs => $2) where id = $1", delivery_id, float(age)
         )
-    claims, _ = await deliveries.claim(START, room=2, room_each=2)
+    claims, _ = await deliveries.claim(START, Wanted(room=2, room_each=2))
     assert sorted(ages[claim.id] for claim in claims) == [30, 40]
 
 
@@ -161,7 +163,7 @@ async def test_claimers_at_once_share_no_row(
         taken: list[UUID] = []
         cursor, idle = START, 0
         while idle < 3:
-            claims, cursor = await claimer.claim(cursor, room=17, room_each=3)
+            claims, cursor = await claimer.claim(cursor, Wanted(room=17, room_each=3))
             taken += making.ids_of(claims)
             idle = 0 if claims else idle + 1
         return taken
@@ -188,7 +190,7 @@ async def test_a_claim_passes_over_rows_that_another_holds(
 async def test_a_lease_ends(webhooks: Webhooks, events: Events, deliveries: Deliveries, database: Database) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event())
-    ((first,), _) = await Deliveries(database, lease=0.01).claim(START, room=1, room_each=1)
+    ((first,), _) = await Deliveries(database, lease=0.01).claim(START, Wanted(room=1, room_each=1))
 
     async def lapsed() -> list[Claim]:
         return await making.claim_all(deliveries)
@@ -199,12 +201,12 @@ async def test_a_lease_ends(webhooks: Webhooks, events: Events, deliveries: Deli
 
 
 async def test_webhooks_that_are_stopped_wait_and_those_that_are_gone_come_with_version_0(
-    webhooks: Webhooks, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
+    webhooks: Webhooks, suspensions: Suspensions, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
 ) -> None:
     active, disabled, suspended, gone = [await making.webhook(webhooks) for _ in range(4)]
     await making.queue(events, making.event())
     await webhooks.disable(TENANT, disabled.id, "")
-    await webhooks.suspend(TENANT, suspended.id, "")
+    await suspensions.suspend(TENANT, suspended.id, "")
     await sql.execute("delete from webhooks where id = $1", gone.id)
     versions = {claim.webhook_id: claim.webhook_version for claim in await making.claim_all(deliveries)}
     assert versions == {active.id: 1, gone.id: 0}

@@ -13,6 +13,7 @@ from hookpost_server.domain import errors, ids
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Emitted, Events, Room
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 
 from . import making
@@ -74,11 +75,13 @@ async def test_two_matching_patterns_make_one_delivery(
     assert await sql.fetchval("select count(*) from deliveries") == 2
 
 
-async def test_inactive_webhooks_and_other_tenants_get_nothing(webhooks: Webhooks, events: Events) -> None:
+async def test_inactive_webhooks_and_other_tenants_get_nothing(
+    webhooks: Webhooks, suspensions: Suspensions, events: Events
+) -> None:
     active, disabled, suspended, deleted = [await making.webhook(webhooks) for _ in range(4)]
     foreign = await making.webhook(webhooks, "other")
     await webhooks.disable(TENANT, disabled.id, "")
-    await webhooks.suspend(TENANT, suspended.id, "")
+    await suspensions.suspend(TENANT, suspended.id, "")
     await webhooks.delete(TENANT, deleted.id)
     here, there, nowhere = making.event(), making.event(tenant_id="other"), making.event(tenant_id="third")
     accepted = await events.emit([here, there, nowhere], PLENTY)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from hookpost_server.domain import errors
-from hookpost_server.domain.catalogue import builtin
+from hookpost_server.domain.catalogue import builtin, operational
 from hookpost_server.domain.event_type import EventType
 from hookpost_server.store import event_types as module
 from hookpost_server.store.event_types import EventTypes, KnownTypes
@@ -34,8 +34,8 @@ async def snapshot(event_types: EventTypes) -> list[EventType]:
 
 async def test_the_seed_is_the_catalogue_and_can_be_repeated(event_types: EventTypes) -> None:
     first = await snapshot(event_types)
-    assert {t.name for t in first} == {entry.name for entry in builtin()}
-    assert len(first) == 31
+    assert {t.name for t in first} == {entry.name for entry in (*builtin(), *operational())}
+    assert len(first) == 31 + 1
     assert all(t.built_in and t.example != "{}" and t.version == 1 for t in first)
     await event_types.seed()
     assert await snapshot(event_types) == first
@@ -77,7 +77,7 @@ async def test_create_get_list(event_types: EventTypes) -> None:
     while page := await event_types.list(after=after, group="", limit=10):
         names += [t.name for t in page]
         after = page[-1].name
-    assert names == sorted({entry.name for entry in builtin()} | {MINE.name})
+    assert names == sorted({entry.name for entry in (*builtin(), *operational())} | {MINE.name})
     known = KnownTypes(event_types, open_names=False)
     await known.refresh()
     assert all(name in known for name in names)

@@ -18,8 +18,9 @@ import pytest
 from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Claim, State, Trigger
 from hookpost_server.store.changes import ChangeFeed, Place
+from hookpost_server.store.cursor import START, Wanted
 from hookpost_server.store.database import Database
-from hookpost_server.store.deliveries import START, Deliveries
+from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Events, Room
 from hookpost_server.store.partitions import TABLES, Partitions
@@ -133,7 +134,7 @@ async def test_plans_of_empty_partitions_serve_full_ones(alone: Database, watche
         return await events.emit([again], Room(5))
 
     async def claim() -> object:
-        return await deliveries.claim(START, room=200, room_each=4)
+        return await deliveries.claim(START, Wanted(room=200, room_each=4))
 
     async def record() -> object:
         return await deliveries.record([making.record(each) for each in claims(200)])

@@ -13,8 +13,9 @@ import asyncpg
 from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Claim, Outcome, Record, Result, State, Trigger, answered
 from hookpost_server.domain.retry import RetryPolicy
+from hookpost_server.store.cursor import START, Wanted
 from hookpost_server.store.database import Database
-from hookpost_server.store.deliveries import START, Deliveries
+from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.webhooks import Webhooks
 
@@ -112,7 +113,7 @@ async def test_a_late_outcome_writes_nothing_at_all(
 ) -> None:
     await making.webhook(webhooks)
     await making.queue(events, making.event(), making.event())
-    late, _ = await Deliveries(database, lease=0.0).claim(START, room=2, room_each=2)
+    late, _ = await Deliveries(database, lease=0.0).claim(START, Wanted(room=2, room_each=2))
     current = await making.claim_all(deliveries)
     assert [claim.claim_count for claim in current] == [2, 2]
     before = await everything(sql)

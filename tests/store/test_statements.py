@@ -10,17 +10,17 @@ import re
 import asyncpg
 
 from hookpost_server import store
-from hookpost_server.store import signing_keys
+from hookpost_server.store import resumption, signing_keys
 from hookpost_server.store.database import BY_KEY
 
 
 def statements() -> dict[str, str]:
-    """All upper-case texts of all classes in `store`, and of the module of functions there."""
+    """All upper-case texts of all classes in `store`, and of the modules of functions there."""
     found = {}
     for module in pkgutil.iter_modules(store.__path__):
         loaded = importlib.import_module(f"{store.__name__}.{module.name}")
         owners = [(name, cls) for name, cls in inspect.getmembers(loaded, inspect.isclass)]
-        if loaded is signing_keys:
+        if loaded in (resumption, signing_keys):
             owners.append((module.name, loaded))
         for class_name, owner in owners:
             if inspect.isclass(owner) and owner.__module__ != loaded.__name__:

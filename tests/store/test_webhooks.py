@@ -20,6 +20,7 @@ from hookpost_server.domain.webhook import Settings, SettingsRules, State
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 
 from . import making
@@ -61,7 +62,7 @@ async def test_what_is_created_is_what_is_read(webhooks: Webhooks, sql: asyncpg.
     assert await subscriptions(sql, made.id) == ["*", "Role.*", "User.Created"]
 
 
-async def test_another_tenants_webhook_is_not_there(webhooks: Webhooks) -> None:
+async def test_another_tenants_webhook_is_not_there(webhooks: Webhooks, suspensions: Suspensions) -> None:
     made = await making.webhook(webhooks, "a")
     for act in (
         webhooks.get("b", made.id),
@@ -73,7 +74,7 @@ async def test_another_tenants_webhook_is_not_there(webhooks: Webhooks) -> None:
     ):
         with pytest.raises(errors.NotFound, match=re.escape(ids.text(ids.WEBHOOK, made.id))):
             await act
-    await webhooks.suspend("b", made.id, "no")
+    await suspensions.suspend("b", made.id, "no")
     assert await webhooks.get("a", made.id) == made
     assert await webhooks.list("b", before=LAST) == []
 
@@ -96,12 +97,12 @@ async def test_a_request_id_at_once_makes_one_webhook(webhooks: Webhooks) -> Non
     assert len(await webhooks.list(TENANT, before=LAST)) == 1
 
 
-async def test_list_filters(webhooks: Webhooks) -> None:
+async def test_list_filters(webhooks: Webhooks, suspensions: Suspensions) -> None:
     a = await making.webhook(webhooks, name="Shop 100%", event_types=("User.Created",), labels={"env": "prod"})
     b = await making.webhook(webhooks, url="https://shop.example/_x", event_types=("User.*",))
     c = await making.webhook(webhooks, labels={"env": "prod", "team": "x"}, event_types=("Role.Created",))
     await webhooks.disable(TENANT, b.id, "")
-    await webhooks.suspend(TENANT, c.id, "gone")
+    await suspensions.suspend(TENANT, c.id, "gone")
 
     async def found(**filters: object) -> list[UUID]:
         return making.ids_of(await webhooks.list(TENANT, before=LAST, **filters))  # type: ignore[arg-type]
@@ -196,16 +197,16 @@ async def test_of_two_updates_with_one_etag_one_wins(webhooks: Webhooks) -> None
     assert (await webhooks.get(TENANT, made.id)).version == 2
 
 
-async def test_disable_enable_suspend(webhooks: Webhooks) -> None:
+async def test_disable_enable_suspend(webhooks: Webhooks, suspensions: Suspensions) -> None:
     made = await making.webhook(webhooks)
     disabled = await webhooks.disable(TENANT, made.id, "holidays")
     assert (disabled.state, disabled.state_reason, disabled.version) == (State.DISABLED, "holidays", 2)
     assert (await webhooks.disable(TENANT, made.id, "holidays")).version == 2  # nothing changed
-    await webhooks.suspend(TENANT, made.id, "410")
+    await suspensions.suspend(TENANT, made.id, "410")
     assert (await webhooks.get(TENANT, made.id)).state is State.DISABLED  # a person's word stands
     enabled = await webhooks.enable(TENANT, made.id)
     assert (enabled.state, enabled.state_reason, enabled.version) == (State.ACTIVE, "", 3)
-    await webhooks.suspend(TENANT, made.id, "410")
+    await suspensions.suspend(TENANT, made.id, "410")
     suspended = await webhooks.get(TENANT, made.id)
     assert (suspended.state, suspended.state_reason, suspended.version) == (State.SUSPENDED, "410", 4)
     assert (await webhooks.enable(TENANT, made.id)).state is State.ACTIVE

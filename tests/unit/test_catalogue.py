@@ -4,12 +4,15 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from hookpost_server.domain.catalogue import CatalogueEntry, builtin
+from hookpost_server.domain import ids
+from hookpost_server.domain.catalogue import CatalogueEntry, builtin, operational
+from hookpost_server.domain.suspension import EVENT_TYPE, Suspension
 
 NAMES = (
     "PostRegister",
@@ -426,6 +429,23 @@ CALL = {"userAgent": "node", "ip": "::1", "method": "PATCH", "status": 200}
 )
 def test_every_known_form_is_accepted(name: str, payload: dict[str, Any]) -> None:
     Draft202012Validator(schema(name)).validate(payload)
+
+
+def test_the_operational_events_are_complete() -> None:
+    """What is emitted is what the schema says, and none is in the identity events."""
+    (entry,) = operational()
+    assert (entry.name, entry.group) == (EVENT_TYPE, "Hookpost")
+    validator = Draft202012Validator(json.loads(entry.schema), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator.validate(json.loads(entry.example))
+    now = datetime.now(UTC)
+    bare = Suspension(
+        tenant_id="t", webhook_id=ids.new(1.0), webhook_name="n", reason="r", time=now, failing_since=None,
+        last_failure=None,
+    )  # fmt: skip
+    emitted = json.loads(bare.event().payload)
+    validator.validate(emitted)
+    assert emitted.keys() == json.loads(entry.example).keys()
+    assert entry.name not in ENTRIES
 
 
 def test_a_grant_names_the_application_or_the_client() -> None:

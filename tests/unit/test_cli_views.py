@@ -129,9 +129,11 @@ def test_outcomes_are_those_of_the_api() -> None:
 
 
 def test_filter() -> None:
-    given: dict[str, Any] = {"webhook": "w", "event": "", "type_": "A", "state": ("failed",), "status": ("5xx", "4xx")}
-    chosen = build(given | {"outcome": ("timed-out",), "since": datetime(2026, 8, 21, tzinfo=UTC), "until": None})
-    assert (chosen.webhook_id, chosen.event_type, list(chosen.status_classes)) == ("w", "A", [5, 4])
+    given: dict[str, Any] = {"webhook": "w", "event": "", "replay": "r", "type_": "A", "state": ("failed",)}
+    given |= {"status": ("5xx", "4xx"), "outcome": ("timed-out",)}
+    chosen = build(given | {"since": datetime(2026, 8, 21, tzinfo=UTC), "until": None})
+    assert (chosen.webhook_id, chosen.replay_id, chosen.event_type) == ("w", "r", "A")
+    assert list(chosen.status_classes) == [5, 4]
     assert list(chosen.states) == [d.DELIVERY_STATE_FAILED]
     assert list(chosen.outcomes) == [d.ATTEMPT_OUTCOME_TIMED_OUT]
     assert chosen.start_time.ToJsonString() == "2026-08-21T00:00:00Z"

@@ -66,6 +66,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("retention", " 1d ", Lifetime(DAY)),
         ("retention", "forever", FOREVER),
         ("body_retention", "1h", Lifetime(HOUR)),
+        ("suspend_after", "0", 0.0),
+        ("suspend_after", "86400", 86400.0),
         ("log_level", "debug", "debug"),
         ("log_format", "json", "json"),
     ],
@@ -111,6 +113,8 @@ def test_read(name: str, text: str, value: Any) -> None:
         ("RETENTION", "23h", "must be at least 1d"),
         ("RETENTION", "0", 'must be days or hours, such as 7d or 36h, up to 36500d, or "forever"'),
         ("BODY_RETENTION", "30m", "must be days or hours"),
+        ("SUSPEND_AFTER", "60", "must be a number from 21600 to 2.592e+06, or 0"),
+        ("SUSPEND_AFTER", "5d", "or 0"),
         ("LOG_LEVEL", "INFO", "must be one of debug, info, warning, error"),
     ],
 )

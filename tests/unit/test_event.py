@@ -106,6 +106,24 @@ def test_a_fingerprint_tells_content_apart() -> None:
     assert {len(each) for each in made} == {32}
 
 
+def test_hookposts_own_types_come_to_those_who_name_them() -> None:
+    assert event.patterns("hookpost.webhook.suspended") == [
+        *("hookpost.webhook.suspended", "hookpost.webhook.*", "hookpost.*")
+    ]
+    assert event.patterns("hookposts.a")[-1] == event.patterns("Hookpost.a")[-1] == "*"
+
+
+@pytest.mark.parametrize("name", ["hookpost.webhook.suspended", "hookpost.a", "hookpost"])
+def test_hookposts_own_types_are_not_for_callers(name: str) -> None:
+    assert "kept for Hookpost's own events" in (event.check_emitted_type(name) or "")
+    assert event.check_type(name) is None
+
+
+def test_other_types_are_for_callers() -> None:
+    assert event.check_emitted_type("hookposts.a") is None
+    assert event.check_emitted_type("a b") == event.check_type("a b")
+
+
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), timezones=st.just(UTC)))
 def test_times_are_written_to_the_millisecond(moment: datetime) -> None:
     text = event.iso_milliseconds(moment)

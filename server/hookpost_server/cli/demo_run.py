@@ -25,6 +25,7 @@ from hookpost_server.cli.demo_check import TYPES, Line
 from hookpost_server.cli.progress import Progress
 from hookpost_server.cli.receiver import Receiver
 from hookpost_server.cli.refusals import to_failure
+from hookpost_server.domain import event
 
 Answer = TypeVar("Answer")
 
@@ -70,12 +71,12 @@ class Run:
         self._progress.done(f"Webhook {answer.webhook.id} subscribes to every event type")
 
     async def emit_all(self) -> None:
-        """One event of each built-in type, with the catalogue's example as its payload."""
+        """One event of each built-in type that may be emitted, with the catalogue's example as its payload."""
         request = ListEventTypesRequest(page_size=1000)
         listed = await self._call(EventTypeServiceStub(self._channel).ListEventTypes(request, timeout=10))
         events = EventServiceStub(self._channel)
         for kind in listed.event_types:
-            if kind.built_in:
+            if kind.built_in and not event.is_operational(kind.name):
                 emit = EmitEventRequest(type=kind.name, json=kind.example)
                 answer = await self._call(events.EmitEvent(emit, timeout=10))
                 self._emitted.append((kind, answer.event_id))

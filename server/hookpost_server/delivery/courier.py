@@ -99,8 +99,8 @@ class Courier:
         except errors.DatabaseUnavailable as error:
             log.warning("release.postponed", error=error.message, deliveries=len(claims))  # their leases lapse
 
-    async def attempt(self, claim: Claim, webhook: Webhook) -> float:
-        """POSTs once and hands the outcome to the recorder; returns how long it took, in seconds."""
+    async def attempt(self, claim: Claim, webhook: Webhook) -> Record:
+        """POSTs once, hands the outcome to the recorder, and returns it."""
         start = self._now()
         began = time.monotonic()
         start_time = datetime.fromtimestamp(start, UTC)
@@ -117,19 +117,10 @@ class Courier:
             outcome = Outcome(result=Result.INTERNAL, error=f"the request could not be made ({type(error).__name__})")
         latency = time.monotonic() - began
         conclusion = conclude(claim.attempt, webhook.settings.retry_policy, outcome, self._spread(), claim.trigger)
-        self._recorder.add(
-            Record(
-                claim,
-                outcome,
-                conclusion,
-                webhook.settings.url,
-                start_time,
-                latency,
-                webhook.version,
-                self._composer.id,
-            )
-        )
-        return latency
+        url, version, composer_id = webhook.settings.url, webhook.version, self._composer.id
+        record = Record(claim, outcome, conclusion, url, start_time, latency, version, composer_id)
+        self._recorder.add(record)
+        return record
 
     def _letterhead(self, webhook: Webhook, moment: datetime) -> Letterhead:
         """Made once for each version of a webhook, and again when a key's overlap ends."""

@@ -34,11 +34,13 @@ class Lane:
         "next_start",
         "ready",
         "started",
+        "tenant_id",
         "waiting",
         "webhook_id",
     )
 
-    def __init__(self, webhook_id: UUID) -> None:
+    def __init__(self, tenant_id: str, webhook_id: UUID) -> None:
+        self.tenant_id = tenant_id
         self.webhook_id = webhook_id
         self.waiting: deque[Claim] = deque()
         self.in_flight = 0

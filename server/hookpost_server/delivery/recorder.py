@@ -11,7 +11,7 @@ import structlog
 from ..domain import errors, ids
 from ..domain.delivery import Record, reduced
 from ..store.deliveries import Deliveries
-from ..store.webhooks import Webhooks
+from ..store.suspensions import Suspensions
 from .attempt_log import AttemptLog
 
 MAX_BATCH = 500  # outcomes in one statement
@@ -27,14 +27,14 @@ class Recorder:
     def __init__(
         self,
         deliveries: Deliveries,
-        webhooks: Webhooks,
+        suspensions: Suspensions,
         *,
         recorded: Callable[[Sequence[Record]], None],
         log_attempts: str = "all",
     ) -> None:
         """`recorded` is told what was written, e.g. to wake for retries."""
         self._deliveries = deliveries
-        self._webhooks = webhooks
+        self._suspensions = suspensions
         self._recorded = recorded
         self._attempt_log = AttemptLog(log_attempts)
         self._waiting: list[Record] = []
@@ -98,6 +98,6 @@ class Recorder:
         for tenant_id, webhook_id, reason in {
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend
         }:
-            await self._webhooks.suspend(tenant_id, webhook_id, reason)
-            log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
+            if await self._suspensions.suspend(tenant_id, webhook_id, reason):
+                log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
         self._recorded(written)

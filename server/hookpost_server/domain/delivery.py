@@ -10,6 +10,10 @@ deleted   │    │ attempt ended      │
           │    │   └── refused for good, or attempts spent ──▶ FAILED
           ▼    └────── 2xx ──────────────────────────────────▶ SUCCEEDED
       CANCELLED
+
+A breaker (breaker.py) may hold a webhook's deliveries back: no attempt is made and none is used up. They do not wait
+for ever: what has been due for 24 h, or for as long as the webhook's retry policy lasts in all if that is longer,
+becomes FAILED without a further attempt.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from .event import Event
 MAX_INTERNAL_ATTEMPTS = 3
 RETRIED_STATUSES = frozenset({408, 425, 429})
 OBEYED_RETRY_AFTER = frozenset({429, 503})
+MOST_HELD = 24 * 3600.0  # seconds that a due delivery is held back at least before it is given up
 
 
 class State(enum.IntEnum):
@@ -179,6 +184,12 @@ class Delivery:
     due_time: datetime
     finish_time: datetime | None
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def expired(self) -> bool:
+        """Whether it was given up because a breaker held it back for too long: it was still due when it ended."""
+        held = None if self.finish_time is None else (self.finish_time - self.due_time).total_seconds()
+        return self.state is State.FAILED and held is not None and held >= MOST_HELD
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 MAX_IDEMPOTENCY_KEY = 255
 MAX_BATCH = 1000
 DEFAULT_TENANT = "default"
+OPERATIONAL = "hookpost"  # the first word of the types of Hookpost's own events, which nobody else may emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,18 @@ def check_type(name: str) -> str | None:
     return None
 
 
+def is_operational(name: str) -> bool:
+    """Whether a type is one of Hookpost's own."""
+    return name.split(".", 1)[0] == OPERATIONAL
+
+
+def check_emitted_type(name: str) -> str | None:
+    """What is wrong with the type of a caller's event; None if nothing is."""
+    if is_operational(name):
+        return f'must not begin with "{OPERATIONAL}.", which is kept for Hookpost\'s own events'
+    return check_type(name)
+
+
 def check_tenant(tenant_id: str) -> str | None:
     """What is wrong with a tenant id; None if nothing is."""
     return None if TENANT.fullmatch(tenant_id) else "must be 1 to 64 characters of [A-Za-z0-9._-]"
@@ -63,9 +76,13 @@ def check_idempotency_key(key: str) -> str | None:
 
 
 def patterns(event_type: str) -> list[str]:
-    """Every subscription that matches a type: `A.B.C` → `A.B.C`, `A.B.*`, `A.*`, `*`."""
+    """Every subscription that matches a type: `A.B.C` → `A.B.C`, `A.B.*`, `A.*`, `*`.
+
+    `*` stands for all that producers emit: Hookpost's own events come only to those who name them.
+    """
     words = event_type.split(".")
-    return [event_type, *(".".join(words[:n]) + ".*" for n in range(len(words) - 1, 0, -1)), "*"]
+    everything = [] if is_operational(event_type) else ["*"]
+    return [event_type, *(".".join(words[:n]) + ".*" for n in range(len(words) - 1, 0, -1)), *everything]
 
 
 def iso_milliseconds(moment: datetime) -> str:

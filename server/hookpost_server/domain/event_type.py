@@ -40,7 +40,7 @@ class EventType:
 def check(given: EventType, prefix: str = "event_type") -> None:
     """Raises InvalidFields with every fault."""
     faults = []
-    if fault := event.check_type(given.name):
+    if fault := (event.check_type if given.built_in else event.check_emitted_type)(given.name):
         faults.append(Violation(f"{prefix}.name", fault))
     if fault := check_text(given.group, MAX_GROUP, required=True):
         faults.append(Violation(f"{prefix}.group", fault))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .delivery import Attempt, Result
+from .delivery import Attempt, Delivery, Result, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,25 @@ def explain(attempt: Attempt, following: str = "") -> str:
         return ""
     text = next(cause.text for cause in CAUSES if cause.holds(attempt))
     return f"{text} {following}".rstrip()
+
+
+def explain_wait(delivery: Delivery, held_for: float | None) -> str:
+    """Why no attempt is made though one is due, or was made; empty when the attempts tell all.
+
+    `held_for`: seconds until the webhook is tried again; None if it is not held back.
+    """
+    if delivery.expired:
+        return (
+            "Given up without a further attempt: the receiver was down for so long that it came too late. "
+            "Redeliver it once the receiver is back."
+        )
+    if delivery.state is State.PENDING and held_for is not None:
+        when = f"in {held_for:.0f} s" if held_for else "now"
+        return (
+            "Held back, with no attempt used up: the receiver has failed several times in a row and is thought to be "
+            f"down. It is tried again {when}, with one delivery; the others follow once that succeeds."
+        )
+    return ""
 
 
 def cause_of(attempt: Attempt) -> str:

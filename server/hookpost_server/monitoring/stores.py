@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from uuid import UUID
 
 from ..domain.delivery import Claim
 from ..domain.event import Event
+from ..store.cursor import Cursor, Wanted
 from ..store.database import Database
-from ..store.deliveries import Cursor, Deliveries
+from ..store.deliveries import Deliveries
 from ..store.events import Accepted, Emitted, Events, Room
 from .metrics import Metrics
 
@@ -43,10 +43,8 @@ class MeteredDeliveries(Deliveries):
         super().__init__(database, lease=lease)
         self._metrics = metrics
 
-    async def claim(
-        self, cursor: Cursor, *, room: int, room_each: int, full: Sequence[UUID] = ()
-    ) -> tuple[list[Claim], Cursor]:
+    async def claim(self, cursor: Cursor, wanted: Wanted) -> tuple[list[Claim], Cursor]:
         began = time.monotonic()
-        claims, following = await super().claim(cursor, room=room, room_each=room_each, full=full)
+        claims, following = await super().claim(cursor, wanted)
         self._metrics.claimed(len(claims), time.monotonic() - began)
         return claims, following

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from hookpost.v1 import delivery_service_pb2, delivery_service_pb2_grpc
 
@@ -12,6 +13,7 @@ from ..actions.sent import SentRequests
 from ..actions.watching import Watches
 from ..domain import event, ids
 from ..domain.delivery import Result, State
+from ..domain.explain import explain_wait
 from ..store.delivery_log import DeliveryLog, Filter
 from ..store.replays import Missed, Replays
 from ..store.webhooks import Webhooks
@@ -37,8 +39,12 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
         *,
         now: Callable[[], float],
         wake: Callable[[], None],
+        held_for: Callable[[UUID], float | None],
     ) -> None:
-        """`wake` tells the engine that deliveries have become due."""
+        """`wake` tells the engine that deliveries have become due.
+
+        `held_for` answers for how many seconds a webhook's deliveries are held back here; None: they are not.
+        """
         self._deliveries = deliveries
         self._webhooks = webhooks
         self._replays = replays
@@ -46,12 +52,14 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self._watches = watches
         self._now = now
         self._wake = wake
+        self._held_for = held_for
 
     async def GetDelivery(
         self, request: delivery_service_pb2.GetDeliveryRequest, context: Context
     ) -> delivery_service_pb2.GetDeliveryResponse:
         found = await self._deliveries.get(*fields.named(ids.DELIVERY, request, "delivery_id"))
         message = convert.delivery(found)
+        message.explanation = explain_wait(found, self._held_for(found.webhook_id))
         if request.include_requests:
             for attempt, sent in zip(message.attempts, await self._sent.of(found), strict=True):
                 if sent is not None:

@@ -43,7 +43,7 @@ class Intake:
             faults.append(Violation(f"{prefix}tenant_id", f'must be empty or the batch\'s, "{tenant_id}"'))
         if not request.type:
             faults.append(Violation(f"{prefix}type", "is required"))
-        elif fault := event.check_type(request.type):
+        elif fault := event.check_emitted_type(request.type):
             faults.append(Violation(f"{prefix}type", fault))
         data = b""
         given = request.WhichOneof("payload")

@@ -13,12 +13,10 @@ from .. import failpoints
 from ..domain.delivery import Claim, Record, Trigger
 from ..domain.event import Event
 from ..domain.health import BOUNDS
+from . import cursor as turns
+from .cursor import Cursor, Wanted
 from .database import Database
 from .delivery_log import DeliveryLog
-
-TURNS = 50  # webhooks that one claim looks at
-Cursor = tuple[str, UUID]
-START: Cursor = ("", UUID(int=0))
 
 
 class Deliveries(DeliveryLog):
@@ -28,72 +26,96 @@ class Deliveries(DeliveryLog):
         super().__init__(database)
         self._lease = lease  # seconds
 
-    # Fair turns: a loose index scan steps from webhook to webhook with waiting work, from a cursor on, and takes a few
-    # due rows of each. One with a million due rows costs the others one step. Rows of a deleted webhook come with
-    # version 0; those of a disabled one wait.
+    # Fair turns: a loose index scan steps from webhook to webhook with waiting work, from the cursor on, and counts
+    # what is due of each until there is enough. One with a million due rows costs the others one step, and so does one
+    # with a thousand webhooks: once it has its share, the scan goes on at the next tenant, and comes back to where it
+    # left. Rows of a deleted webhook come with version 0; those of a disabled one wait, those of one that its breaker
+    # holds too, unless it was changed since.
     CLAIM = """
-        with recursive turn(tenant_id, webhook_id, number) as (
-            (select tenant_id, webhook_id, 1 from deliveries
-             where state = 1 and (tenant_id, webhook_id) > ($1, $2::uuid)
-             order by tenant_id, webhook_id limit 1)
+        with recursive turn(tenant_id, webhook_id, number, version, due, of_tenant, total, full_tenant, left_early) as (
+            select $1::text collate "C", $2::uuid, 0, 0, 0, 0, 0, false, false
             union all
-            select next.tenant_id, next.webhook_id, turn.number + 1
-            from turn cross join lateral (
+            select first.tenant_id, next.webhook_id, turn.number + 1, coalesce(w.version, 0), found.due,
+                before.of_tenant + found.due, turn.total + found.due, allowed.full_tenant,
+                allowed.full_tenant or before.of_tenant + found.due >= $6
+            from turn
+            cross join lateral (
                 select d.tenant_id, d.webhook_id from deliveries d
-                where d.state = 1 and (d.tenant_id, d.webhook_id) > (turn.tenant_id, turn.webhook_id)
-                order by d.tenant_id, d.webhook_id limit 1) next
-            where turn.number < $3
-        ), served as (
-            select turn.tenant_id, turn.webhook_id, coalesce(w.version, 0) as version
-            from turn left join webhooks w on w.id = turn.webhook_id and w.tenant_id = turn.tenant_id
-            where coalesce(w.state, 1) = 1 and turn.webhook_id <> all($4::uuid[])
+                where d.state = 1 and (d.tenant_id, d.webhook_id) > (turn.tenant_id,
+                    case when turn.left_early then 'ffffffff-ffff-ffff-ffff-ffffffffffff' else turn.webhook_id end)
+                order by d.tenant_id, d.webhook_id limit 1) first
+            left join lateral (
+                select rest.webhook_id from unnest($7::text[], $8::uuid[]) as r(tenant_id, webhook_id)
+                cross join lateral (
+                    select d.webhook_id from deliveries d
+                    where d.state = 1 and d.tenant_id = r.tenant_id and d.webhook_id > r.webhook_id
+                    order by d.tenant_id, d.webhook_id limit 1) rest
+                where r.tenant_id = first.tenant_id and r.tenant_id <> turn.tenant_id limit 1) resumed on true
+            cross join lateral (select coalesce(resumed.webhook_id, first.webhook_id) as webhook_id) next
+            left join webhooks w on w.id = next.webhook_id and w.tenant_id = first.tenant_id
+            cross join lateral (
+                select case when first.tenant_id = turn.tenant_id then turn.of_tenant else 0 end as of_tenant) before
+            left join unnest($11::uuid[], $12::int[], $13::int[]) as held(webhook_id, version, room)
+                on held.webhook_id = next.webhook_id and held.version >= w.version
+            cross join lateral (
+                select first.tenant_id = any($10::text[]) as full_tenant, least($4 - turn.total, $6 - before.of_tenant,
+                    case when coalesce(w.state, 1) <> 1 or next.webhook_id = any($9::uuid[]) then 0
+                         else coalesce(held.room, $5) end) as room) allowed
+            cross join lateral (
+                select count(*)::int as due from (
+                    select from deliveries d
+                    where d.state = 1 and d.tenant_id = first.tenant_id and d.webhook_id = next.webhook_id
+                      and d.due_at <= now() and not allowed.full_tenant
+                    order by d.due_at limit allowed.room) counted) found
+            where turn.number < $3 and turn.total < $4
         ), due as materialized (
-            select row.id, row.tenant_id, served.version
-            from served cross join lateral (
+            select row.id, row.tenant_id, turn.version
+            from turn cross join lateral (
                 select d.id, d.tenant_id from deliveries d
-                where d.state = 1 and d.tenant_id = served.tenant_id and d.webhook_id = served.webhook_id
+                where d.state = 1 and d.tenant_id = turn.tenant_id and d.webhook_id = turn.webhook_id
                   and d.due_at <= now()
-                order by d.due_at limit $5 for update skip locked) row
-            limit $6
+                order by d.due_at limit turn.due for update skip locked) row
+            where turn.due > 0
         ), claimed as (
-            update deliveries d set due_at = now() + $7, claim_count = d.claim_count + 1
+            update deliveries d set due_at = now() + $14, claim_count = d.claim_count + 1
             from due where d.id = due.id and d.tenant_id = due.tenant_id
             returning d.id, d.tenant_id, d.webhook_id, d.event_id, d.attempt_count, d.claim_count, d.trigger,
                 due.version
         )
-        select turn.tenant_id, turn.webhook_id, turn.number, c.id, c.event_id, c.attempt_count, c.claim_count,
-            c.trigger, c.version, e.type, e.payload, e.occur_time, e.traceparent
+        select turn.tenant_id, turn.webhook_id, turn.number, turn.total, turn.full_tenant, turn.left_early, c.id,
+            c.event_id, c.attempt_count, c.claim_count, c.trigger, c.version, e.type, e.payload,
+            e.occur_time, e.traceparent
         from turn
         left join claimed c on c.webhook_id = turn.webhook_id and c.tenant_id = turn.tenant_id
         left join events e on e.id = c.event_id and e.tenant_id = c.tenant_id
+        where turn.number > 0
     """
 
-    async def claim(
-        self, cursor: Cursor, *, room: int, room_each: int, full: Sequence[UUID] = ()
-    ) -> tuple[list[Claim], Cursor]:
-        """Takes over up to `room` due deliveries, up to `room_each` of a webhook, none of those that are `full`.
-
-        Returns them and where the next claim goes on; START means that the round is complete.
-        """
+    async def claim(self, cursor: Cursor, wanted: Wanted) -> tuple[list[Claim], Cursor]:
+        """Takes over due deliveries, as many as are wanted; returns also where the next claim goes on."""
         deadline = time.monotonic() + self._lease
         async with self._database.by_key() as connection:
             rows = await connection.fetch(
-                self.CLAIM, *cursor, TURNS, full, room_each, room, timedelta(seconds=self._lease)
+                self.CLAIM,
+                cursor.tenant_id,
+                cursor.webhook_id,
+                turns.TURNS,
+                wanted.room,
+                wanted.room_each,
+                wanted.room + 1 if wanted.room_tenant is None else wanted.room_tenant,
+                *(list(cursor.rest), list(cursor.rest.values())),
+                *(wanted.full, wanted.full_tenants, list(wanted.held)),
+                [version for version, _ in wanted.held.values()],
+                [room for _, room in wanted.held.values()],
+                timedelta(seconds=self._lease),
             )
-        claims = []
-        turns: dict[int, Cursor] = {}
-        for row in rows:
-            turns[row["number"]] = (row["tenant_id"], row["webhook_id"])
-            # A delivery put back while its day was leaving has no event until retention gives the day back.
-            if row["id"] is not None and row["payload"] is not None:
-                claims.append(_claim_from_row(row, deadline))
+        # A delivery put back while its day was leaving has no event until retention gives the day back.
+        claims = [
+            _claim_from_row(row, deadline) for row in rows if row["id"] is not None and row["payload"] is not None
+        ]
         if claims:
             failpoints.hit("claim.committed")
-        following = turns[TURNS] if len(turns) == TURNS and len(claims) < room else START
-        if len(claims) >= room and turns:
-            last = claims[-1]
-            following = (last.tenant_id, last.webhook_id)
-        return claims, following
+        return claims, cursor.following(rows, wanted.room)
 
     # Fenced: a row that was claimed again since, or has ended, takes no outcome; then no attempt is written either. An
     # outcome uses up its claim: if the reply to the commit is lost and the batch comes again, it adds nothing twice.
@@ -154,21 +176,24 @@ class Deliveries(DeliveryLog):
             on conflict (tenant_id, webhook_id, hour) do update set succeeded = h.succeeded + excluded.succeeded,
                 failed = h.failed + excluded.failed, attempts = h.attempts + excluded.attempts,
                 latency_sum = h.latency_sum + excluded.latency_sum, latencies = {_MERGED}
-        ), ended as (
-            select tenant_id, webhook_id, state, position,
-                max(position) filter (where state = 2) over (partition by tenant_id, webhook_id) as last_success
-            from recorded where state in (2, 3)
+        ), placed as (
+            select tenant_id, webhook_id, state, state <> 2 and position > coalesce(
+                max(position) filter (where state = 2) over (partition by tenant_id, webhook_id), -1) as failing
+            from recorded
         ), streaks as (
-            insert into webhook_streaks as s (tenant_id, webhook_id, failures, last_success_time, last_failure_time)
-            select tenant_id, webhook_id,
-                count(*) filter (where state = 3 and (last_success is null or position > last_success)),
-                case when bool_or(state = 2) then now() end, case when bool_or(state = 3) then now() end
-            from ended group by tenant_id, webhook_id order by webhook_id, tenant_id
+            insert into webhook_streaks as s (tenant_id, webhook_id, failures, last_success_time, last_failure_time,
+                failing_since)
+            select tenant_id, webhook_id, count(*) filter (where state = 3 and failing),
+                case when bool_or(state = 2) then now() end, case when bool_or(state = 3) then now() end,
+                case when bool_or(failing) then now() end
+            from placed group by tenant_id, webhook_id order by webhook_id, tenant_id
             on conflict (webhook_id, tenant_id) do update set
                 failures = excluded.failures
                     + case when excluded.last_success_time is null then s.failures else 0 end,
                 last_success_time = coalesce(excluded.last_success_time, s.last_success_time),
-                last_failure_time = coalesce(excluded.last_failure_time, s.last_failure_time)
+                last_failure_time = coalesce(excluded.last_failure_time, s.last_failure_time),
+                failing_since = case when excluded.last_success_time is null
+                    then coalesce(s.failing_since, excluded.failing_since) else excluded.failing_since end
         )
         select id from recorded
     """  # noqa: S608

@@ -75,7 +75,7 @@ class DeliveryLog:
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
             attempts = await connection.fetch(self.ATTEMPTS, delivery_id, tenant_id)
-        return delivery_from_row(row, [_attempt_from_row(attempt) for attempt in attempts])
+        return delivery_from_row(row, [attempt_from_row(attempt) for attempt in attempts])
 
     FIRST_ATTEMPTS = """
         select * from attempts where delivery_id = any($1::uuid[]) and number = 1 and tenant_id = $2
@@ -85,7 +85,7 @@ class DeliveryLog:
         """The first attempt of each delivery that has had one."""
         async with self._database.by_key() as connection:
             rows = await connection.fetch(self.FIRST_ATTEMPTS, delivery_ids, tenant_id)
-        return {row["delivery_id"]: _attempt_from_row(row) for row in rows}
+        return {row["delivery_id"]: attempt_from_row(row) for row in rows}
 
     _MATCHES = f"{matching(4)} order by d.id desc limit $11"
     OF_EVENT = f"""
@@ -182,7 +182,7 @@ class DeliveryLog:
         return page, ids.deliveries_of(last)[0] if last is not None and of_tenant else last
 
 
-def _attempt_from_row(row: Mapping[str, Any]) -> Attempt:
+def attempt_from_row(row: Mapping[str, Any]) -> Attempt:
     return Attempt(
         number=row["number"],
         trigger=Trigger(row["trigger"]),

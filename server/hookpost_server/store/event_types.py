@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from ..domain import errors, event_type, schema
-from ..domain.catalogue import builtin
+from ..domain.catalogue import builtin, operational
 from ..domain.event_type import EventType
 from .database import Database
 
@@ -45,7 +45,7 @@ class EventTypes:
 
     async def seed(self) -> None:
         """Brings the built-in types up to this release; an operator's choices on them stay."""
-        entries = builtin()
+        entries = [*builtin(), *operational()]
         columns = [
             [getattr(e, name) for e in entries] for name in ("name", "group", "description", "schema", "example")
         ]

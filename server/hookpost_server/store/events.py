@@ -20,10 +20,11 @@ from .database import Database, planned
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many new deliveries this process can take over at once, and which webhooks have no room left."""
+    """How many new deliveries this process can take over at once, and which webhooks and tenants have no room left."""
 
     deliveries: int
     full: Sequence[UUID] = ()
+    full_tenants: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class Events:
         ), matched as materialized (
             select f.tenant_id, f.id as event_id, f.type, routes.webhook_id, routes.version,
                 (left(f.id::text, 24) || left(md5(f.id::text || routes.webhook_id::text), 12))::uuid as id,
-                row_number() over () <= $12 and routes.webhook_id <> all($13::uuid[]) as owned
+                row_number() over () <= $12 and routes.webhook_id <> all($13::uuid[])
+                    and f.tenant_id <> all($16::text[]) as owned
             from fresh f join routes using (route)
         ), queued as (
             insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, claim_count)
@@ -107,6 +109,10 @@ class Events:
                     raise result
             failpoints.hit("emit.uncommitted")
             return accepted
+
+    async def add(self, connection: asyncpg.Connection, event: Event) -> None:
+        """Stores an event of the server's own in the transaction of what it tells of; its deliveries are queued."""
+        await self._emit(connection, [event], Room(0))
 
     async def _emit(self, connection: asyncpg.Connection, events: Sequence[Event], room: Room) -> Accepted:
         routes: dict[tuple[str, str], int] = {}
@@ -140,6 +146,7 @@ class Events:
             room.full,
             timedelta(seconds=self._lease),
             [event.traceparent for event in events],
+            room.full_tenants,
         )
         by_id = {event.id: event for event in events}
         counts: dict[UUID, int] = {}

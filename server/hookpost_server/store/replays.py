@@ -16,7 +16,7 @@ import asyncpg
 
 from ..domain import errors, ids
 from ..domain.delivery import Delivery, State, Trigger
-from ..domain.event import iso_milliseconds
+from ..domain.event import OPERATIONAL, iso_milliseconds
 from .bodies import keep_payloads
 from .database import Database
 from .delivery_log import Filter, delivery_from_row, matching
@@ -103,7 +103,10 @@ def _replayed(way_in: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The events that a webhook should have got: `exact` types and `prefixes` ("User." of "User.*"; "" of "*")."""
+    """The events that a webhook should have got: `exact` types and `prefixes` ("User." of "User.*"; "" of "*").
+
+    As in `domain/event.patterns`, "" is not a prefix of Hookpost's own types.
+    """
 
     exact: Sequence[str]
     prefixes: Sequence[str]
@@ -153,14 +156,16 @@ class Replays:
     REPLAY = _replayed()
     REPLAY_AGAIN = _replayed(_OF_REPLAY)
 
-    _MISSED = """
+    _MISSED = f"""
         from events e
         where e.tenant_id = $1 and e.id >= $2 and e.id < $3 and ($4 = '' or e.type = $4)
-          and (e.type = any($5::text[]) or exists (select from unnest($6::text[]) p where starts_with(e.type, p)))
+          and (e.type = any($5::text[]) or exists (
+              select from unnest($6::text[]) p
+              where starts_with(e.type, p) and (p <> '' or not starts_with(e.type, '{OPERATIONAL}.'))))
           and not exists (select from deliveries d where d.tenant_id = e.tenant_id and d.id =
               (left(e.id::text, 24) || left(md5(e.id::text || $7::uuid::text), 12))::uuid)
         order by e.id limit $8
-    """
+    """  # noqa: S608
     COUNT_MISSED = f"{_COUNTED} from (select e.id as event_id, e.payload is null as removed {_MISSED}) missed"
     REPLAY_MISSED = f"""
         with missed as materialized (

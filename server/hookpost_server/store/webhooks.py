@@ -10,7 +10,7 @@ import asyncpg
 from .. import failpoints
 from ..domain import errors, ids
 from ..domain.webhook import Settings, State, Webhook, unknown_type
-from . import signing_keys
+from . import resumption, signing_keys
 from .database import Database
 from .revisions import Revisions
 from .webhook_register import COLUMNS, SETTINGS, WebhookRegister, from_row, values
@@ -116,8 +116,12 @@ class Webhooks(WebhookRegister):
         where id = $1 and tenant_id = $2 and (state, state_reason) is distinct from ($3, $4)
     """
 
+    # What failed before counts no more.
+    FORGIVE = "update webhook_streaks set failing_since = null where webhook_id = $1 and tenant_id = $2"
+
     async def enable(self, tenant_id: str, webhook_id: UUID) -> Webhook:
-        """Active again, whoever stopped it. Raises NotFound."""
+        """Active again, whoever stopped it; what waits comes due over a minute at most. Raises NotFound."""
+        await resumption.spread(self._database, tenant_id, webhook_id)
         return await self._set_state(tenant_id, webhook_id, State.ACTIVE, "")
 
     async def disable(self, tenant_id: str, webhook_id: UUID, reason: str) -> Webhook:
@@ -126,18 +130,10 @@ class Webhooks(WebhookRegister):
 
     async def _set_state(self, tenant_id: str, webhook_id: UUID, state: State, reason: str) -> Webhook:
         async with self._database.transaction() as connection:
-            await connection.execute(self.SET_STATE, webhook_id, tenant_id, int(state), reason)
+            done = await connection.execute(self.SET_STATE, webhook_id, tenant_id, int(state), reason)
+            if state is State.ACTIVE and done == "UPDATE 1":
+                await connection.execute(self.FORGIVE, webhook_id, tenant_id)
             return await self._read(connection, tenant_id, webhook_id)
-
-    SUSPEND = """
-        update webhooks set state = 3, state_reason = $3, version = version + 1, update_time = now()
-        where id = $1 and tenant_id = $2 and state = 1
-    """
-
-    async def suspend(self, tenant_id: str, webhook_id: UUID, reason: str) -> None:
-        """Stopped by the server; changes nothing unless it is active."""
-        async with self._database.connection() as connection:
-            await connection.execute(self.SUSPEND, webhook_id, tenant_id, reason)
 
     DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
     # Rows come by due time here and by id in every other statement: skipping what is locked, it can't deadlock.

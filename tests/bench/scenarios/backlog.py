@@ -6,8 +6,9 @@ import asyncio
 import time
 
 from hookpost_server.domain import ids
+from hookpost_server.store.cursor import START, Wanted
 from hookpost_server.store.database import Database
-from hookpost_server.store.deliveries import START, Deliveries
+from hookpost_server.store.deliveries import Deliveries
 
 from .. import row
 from ..designs import Hookpost
@@ -45,7 +46,7 @@ async def _claims(stage: Stage, url: str, queued: int) -> None:
     try:
         for _ in range(CLAIMS):
             began = time.monotonic_ns()
-            claims, cursor = await deliveries.claim(cursor, room=ROOM, room_each=ROOM_EACH)
+            claims, cursor = await deliveries.claim(cursor, Wanted(room=ROOM, room_each=ROOM_EACH))
             times.append((time.monotonic_ns() - began) // 1000)
             claimed += len(claims)
     finally:

@@ -170,6 +170,7 @@ class Delivery(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     FINISH_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity: "dlv_" and 26 characters. Receivers see it as the header
     `hookpost-delivery`.
@@ -190,6 +191,12 @@ class Delivery(_message.Message):
     """What the last attempt came to. Unspecified before the first."""
     last_status_code: _builtins.int
     """The last answer's HTTP status. Unset when no answer came."""
+    explanation: _builtins.str
+    """Why no attempt is made though one is due (the receiver is down, and is
+    tried with one delivery at a time), or why the delivery was given up
+    without a further one; for people. Empty when the attempts tell all, and
+    in lists and watches.
+    """
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
         """When the next attempt is due; while one is under way, when it is given up
@@ -224,10 +231,11 @@ class Delivery(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         finish_time: _timestamp_pb2.Timestamp | None = ...,
         attempts: _abc.Iterable[Global___Attempt] | None = ...,
+        explanation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_status_code", b"_last_status_code", "create_time", b"create_time", "finish_time", b"finish_time", "last_status_code", b"last_status_code", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_status_code", b"_last_status_code", "attempt_count", b"attempt_count", "attempts", b"attempts", "create_time", b"create_time", "event_id", b"event_id", "event_type", b"event_type", "finish_time", b"finish_time", "id", b"id", "last_outcome", b"last_outcome", "last_status_code", b"last_status_code", "next_attempt_time", b"next_attempt_time", "state", b"state", "tenant_id", b"tenant_id", "webhook_id", b"webhook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_status_code", b"_last_status_code", "attempt_count", b"attempt_count", "attempts", b"attempts", "create_time", b"create_time", "event_id", b"event_id", "event_type", b"event_type", "explanation", b"explanation", "finish_time", b"finish_time", "id", b"id", "last_outcome", b"last_outcome", "last_status_code", b"last_status_code", "next_attempt_time", b"next_attempt_time", "state", b"state", "tenant_id", b"tenant_id", "webhook_id", b"webhook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_status_code: _TypeAlias = _typing.Literal["last_status_code"]  # noqa: Y015
     _WhichOneofArgType__last_status_code: _TypeAlias = _typing.Literal["_last_status_code", b"_last_status_code"]  # noqa: Y015

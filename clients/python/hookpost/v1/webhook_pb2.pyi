@@ -230,8 +230,8 @@ class Webhook(_message.Message):
     0 means the default, 16.
     """
     rate_limit: _builtins.float
-    """Optional. Attempts started a second at most, 0.1 to 10,000. 0 means no
-    limit.
+    """Optional. Attempts started a second at most on one server process, 0.1 to
+    10,000. 0 means no limit.
     """
     etag: _builtins.str
     """Output only on reading. Sent back with an update or a delete, the call is

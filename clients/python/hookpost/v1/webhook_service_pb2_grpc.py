@@ -135,7 +135,7 @@ class WebhookServiceServicer:
 
     def EnableWebhook(self, request, context):
         """Makes a disabled or suspended webhook active again; its waiting deliveries
-        go on.
+        go on, spread over a minute at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class WebhookServiceStub:
     """
     EnableWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]
     """Makes a disabled or suspended webhook active again; its waiting deliveries
-    go on.
+    go on, spread over a minute at most.
     """
     DisableWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.DisableWebhookRequest, _webhook_service_pb2.DisableWebhookResponse]
     """Stops deliveries to a webhook within 5 s. Waiting deliveries are kept."""
@@ -88,7 +88,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """
     EnableWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]  # type: ignore[assignment]
     """Makes a disabled or suspended webhook active again; its waiting deliveries
-    go on.
+    go on, spread over a minute at most.
     """
     DisableWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.DisableWebhookRequest, _webhook_service_pb2.DisableWebhookResponse]  # type: ignore[assignment]
     """Stops deliveries to a webhook within 5 s. Waiting deliveries are kept."""
@@ -160,7 +160,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.EnableWebhookResponse, _abc.Awaitable[_webhook_service_pb2.EnableWebhookResponse]]:
         """Makes a disabled or suspended webhook active again; its waiting deliveries
-        go on.
+        go on, spread over a minute at most.
         """
 
     @_abc_1.abstractmethod

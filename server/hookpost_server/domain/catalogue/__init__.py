@@ -1,4 +1,5 @@
-"""The built-in event types: 31 identity events with the names and payloads that Logto's receivers know.
+"""The built-in event types: 31 identity events with the names and payloads that Logto's receivers know, and
+Hookpost's own, the operational ones.
 
 Each JSON file beside this one holds one group, and `common.json` what the groups share. A payload is what a
 producer gives to EmitEvent: what the envelope adds (`event`, `createdAt`, `hookId`) is not in it.
@@ -40,9 +41,15 @@ class CatalogueEntry:
 
 @cache
 def builtin() -> tuple[CatalogueEntry, ...]:
-    """All built-in event types, group by group."""
+    """The identity events, group by group."""
     common = _read("common")
     return tuple(entry for name in _GROUPS for entry in _entries(_read(name), common))
+
+
+@cache
+def operational() -> tuple[CatalogueEntry, ...]:
+    """The events that Hookpost itself emits."""
+    return tuple(_entries(_read("hookpost"), _read("common")))
 
 
 def _read(name: str) -> dict[str, Any]:
