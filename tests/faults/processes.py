@@ -106,20 +106,27 @@ async def told(stage: Stage, node: Node, turn: int) -> None:
     await stage.receiver.tell(hold=False)
 
 
+async def received(stage: Stage, node: Node, turn: int) -> None:
+    """The receiver, which has all of a request and answers nobody, kills it."""
+    await stage.receiver.tell(kill=node.process.pid, kill_after=stage.chance.randint(5, 60))
+
+
 async def nothing(stage: Stage, node: Node, turn: int) -> None:
     """The load alone leads there."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A failpoint, how a server gets there, and at which passage it dies."""
+    """A failpoint, at which passage of it a server dies, and how it gets there."""
 
-    point: str
+    point: str  # empty: it is killed from outside
     turns: tuple[int, int] = (1, 1)
     provoke: Callable[[Stage, Node, int], Awaitable[None]] = nothing
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def armed(self, stage: Stage) -> dict[str, str]:
+        if not self.point:
+            return {}
         return {**self.settings, "failpoint": f"{self.point}:kill@{stage.chance.randint(*self.turns)}"}
 
 
@@ -129,6 +136,7 @@ PLACES = (
     Place("emit.committed", (10, 40)),
     Place("claim.committed", (3, 20), settings={"max_handed_off": "0"}),
     Place("attempt.unsent", (10, 60)),
+    Place("", provoke=received),
     Place("attempt.answered", (10, 60)),
     Place("record.uncommitted", (5, 20)),
     Place("record.committed", (5, 20)),
@@ -158,20 +166,9 @@ async def killed_at(places: Sequence[Place], stage: Stage, rounds: int) -> None:
 
 
 for place in PLACES:
-    experiment("R2", f"killed at {place.point}", rounds=5)(functools.partial(killed_at, [place]))
-experiment("R2", "killed at each failpoint", rounds=1, quick=1, seconds=120)(functools.partial(killed_at, PLACES))
-
-
-@experiment("R2", "killed when a request has arrived", rounds=5, quick=1)
-async def killed_on_receipt(stage: Stage, rounds: int) -> None:
-    """The receiver has all of it and answers nobody."""
-    node = await stage.start()
-    await stage.subscribe(node)
-    await stage.produce(node)
-    for _ in range(rounds):
-        await stage.receiver.tell(kill=node.process.pid, kill_after=stage.chance.randint(5, 60))
-        await died(stage, node)
-        node = await revive(stage, node)
+    where = f"at {place.point}" if place.point else "when a request has arrived"
+    experiment("R2", f"killed {where}", rounds=5)(functools.partial(killed_at, [place]))
+experiment("R2", "killed at each failpoint", rounds=1, quick=1, seconds=300)(functools.partial(killed_at, PLACES))
 
 
 FAN_OUT_LOCK = 4711
