@@ -135,7 +135,7 @@ PLACES = (
     Place("emit.uncommitted", (2, 8)),
     Place("emit.committed", (10, 40)),
     Place("claim.committed", (3, 20), settings={"max_handed_off": "0"}),
-    Place("attempt.unsent", (10, 60)),
+    Place("attempt.unsent", (2 * IN_FLIGHT + 1, 90)),  # so that one at least was sent since the start
     Place("", provoke=received),
     Place("attempt.answered", (10, 60)),
     Place("record.uncommitted", (5, 20)),
@@ -250,16 +250,21 @@ async def blocked(stage: Stage, rounds: int) -> None:
 @experiment("R14", "SIGTERM under load, slow receiver", rounds=10, quick=1)
 async def told_to_stop(stage: Stage, rounds: int) -> None:
     """What is under way ends; what waits is given back at once; nothing comes twice."""
-    await stage.receiver.tell(delay=0.5)
+    await stage.receiver.tell(delay=1.0)
     node = await stage.start()
     await stage.subscribe(node)
     await stage.produce(node)
+
+    async def more_are_waiting() -> bool | None:
+        return True if len(await stage.claimed()) > 3 * IN_FLIGHT else None
+
     for _ in range(rounds):
-        await stage.posted(2 * IN_FLIGHT)
-        await stop_in_order(stage, node, 0.5 + 5)
+        await eventually(more_are_waiting, 60)
+        await stop_in_order(stage, node, 1 + 5)
         since = time.time()
         node = await stage.start(node.address)
         await stage.recovered(since)
+    await stage.receiver.tell(delay=0.0)
 
 
 async def stop_in_order(stage: Stage, node: Node, seconds: float, *, alone: bool = True) -> None:
