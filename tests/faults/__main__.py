@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -108,6 +109,8 @@ def main() -> int:
     ]
     if not chosen:
         parser.error("no experiment has such a name")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left running
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = asyncio.run(run(chosen, given.rounds))
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json"

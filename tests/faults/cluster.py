@@ -16,6 +16,7 @@ from hookpost_server.config import Address
 from tests.rpc.serving import eventually
 
 ANY_PORT = Address("127.0.0.1", 0)
+START = 90.0  # seconds until a server must be there; a busy machine takes half of them
 SERVE = [sys.executable, "-m", "hookpost_server.cli.main", "serve"]
 
 
@@ -96,7 +97,7 @@ class Cluster:
             assert not node.ended, node.log.read_text()
             return None
 
-        node.address = await eventually(ready)
+        node.address = await eventually(ready, START)
         return node
 
     async def close(self) -> None:

@@ -97,27 +97,27 @@ async def link_stalls(stage: Stage, rounds: int, seconds: float) -> None:
         await asyncio.gather(*(client.deliveries.ListDeliveries(request, timeout=10) for _ in range(40)))
 
 
-@experiment("R6", "emit committed, reply cut", rounds=200, seconds=2)
+@experiment("R6", "emit committed, reply cut", rounds=200, seconds=5)
 async def emit_reply_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, swallow=EMIT)
 
 
-@experiment("R6", "emit cut before it arrives", rounds=50, quick=3, seconds=2)
+@experiment("R6", "emit cut before it arrives", rounds=50, seconds=5)
 async def emit_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, drop=EMIT)
 
 
-@experiment("R6", "atomic batch committed, reply cut", rounds=50, seconds=2)
+@experiment("R6", "atomic batch committed, reply cut", rounds=50, seconds=5)
 async def batch_reply_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, batch=3, swallow=b"COMMIT;", swallow_after=EMIT)
 
 
-@experiment("R7", "outcomes committed, reply cut", rounds=200, quick=10, seconds=2)
+@experiment("R7", "outcomes committed, reply cut", rounds=200, quick=5, seconds=5)
 async def outcome_reply_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, swallow=b"COMMIT;", swallow_after=stage.receiver_url.encode())
 
 
-@experiment("R7", "outcomes cut before their commit", rounds=50, quick=3, seconds=2)
+@experiment("R7", "outcomes cut before their commit", rounds=50, quick=3, seconds=5)
 async def outcome_cut(stage: Stage, rounds: int) -> None:
     await cut_again_and_again(stage, rounds, drop=stage.receiver_url.encode())
 
@@ -134,7 +134,8 @@ async def cut_again_and_again(stage: Stage, rounds: int, *, batch: int = 0, **fa
         async def cut(turn: int = turn) -> bool | None:
             return True if proxy.lost == turn else None
 
-        await eventually(cut)
+        await eventually(cut, 60)
+        await stage.acknowledged()  # what was cut, or what came meanwhile: the next one hits something new
     stays(stage, node.ended)
 
 

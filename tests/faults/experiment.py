@@ -58,7 +58,7 @@ def experiment(
     *,
     rounds: int,
     quick: int = 0,
-    seconds: float = 20.0,
+    seconds: float = 60.0,
     postgres: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Stage, int], Awaitable[None]]], Callable[[Stage, int], Awaitable[None]]]:
     """Adds a function to the list."""

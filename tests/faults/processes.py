@@ -106,20 +106,27 @@ async def told(stage: Stage, node: Node, turn: int) -> None:
     await stage.receiver.tell(hold=False)
 
 
+async def received(stage: Stage, node: Node, turn: int) -> None:
+    """The receiver, which has all of a request and answers nobody, kills it."""
+    await stage.receiver.tell(kill=node.process.pid, kill_after=stage.chance.randint(5, 60))
+
+
 async def nothing(stage: Stage, node: Node, turn: int) -> None:
     """The load alone leads there."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A failpoint, how a server gets there, and at which passage it dies."""
+    """A failpoint, at which passage of it a server dies, and how it gets there."""
 
-    point: str
+    point: str  # empty: it is killed from outside
     turns: tuple[int, int] = (1, 1)
     provoke: Callable[[Stage, Node, int], Awaitable[None]] = nothing
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def armed(self, stage: Stage) -> dict[str, str]:
+        if not self.point:
+            return {}
         return {**self.settings, "failpoint": f"{self.point}:kill@{stage.chance.randint(*self.turns)}"}
 
 
@@ -128,7 +135,8 @@ PLACES = (
     Place("emit.uncommitted", (2, 8)),
     Place("emit.committed", (10, 40)),
     Place("claim.committed", (3, 20), settings={"max_handed_off": "0"}),
-    Place("attempt.unsent", (10, 60)),
+    Place("attempt.unsent", (2 * IN_FLIGHT + 1, 90)),  # so that one at least was sent since the start
+    Place("", provoke=received),
     Place("attempt.answered", (10, 60)),
     Place("record.uncommitted", (5, 20)),
     Place("record.committed", (5, 20)),
@@ -158,20 +166,9 @@ async def killed_at(places: Sequence[Place], stage: Stage, rounds: int) -> None:
 
 
 for place in PLACES:
-    experiment("R2", f"killed at {place.point}", rounds=5)(functools.partial(killed_at, [place]))
-experiment("R2", "killed at each failpoint", rounds=1, quick=1, seconds=120)(functools.partial(killed_at, PLACES))
-
-
-@experiment("R2", "killed when a request has arrived", rounds=5, quick=1)
-async def killed_on_receipt(stage: Stage, rounds: int) -> None:
-    """The receiver has all of it and answers nobody."""
-    node = await stage.start()
-    await stage.subscribe(node)
-    await stage.produce(node)
-    for _ in range(rounds):
-        await stage.receiver.tell(kill=node.process.pid, kill_after=stage.chance.randint(5, 60))
-        await died(stage, node)
-        node = await revive(stage, node)
+    where = f"at {place.point}" if place.point else "when a request has arrived"
+    experiment("R2", f"killed {where}", rounds=5)(functools.partial(killed_at, [place]))
+experiment("R2", "killed at each failpoint", rounds=1, quick=1, seconds=300)(functools.partial(killed_at, PLACES))
 
 
 FAN_OUT_LOCK = 4711
@@ -253,16 +250,21 @@ async def blocked(stage: Stage, rounds: int) -> None:
 @experiment("R14", "SIGTERM under load, slow receiver", rounds=10, quick=1)
 async def told_to_stop(stage: Stage, rounds: int) -> None:
     """What is under way ends; what waits is given back at once; nothing comes twice."""
-    await stage.receiver.tell(delay=0.5)
+    await stage.receiver.tell(delay=1.0)
     node = await stage.start()
     await stage.subscribe(node)
     await stage.produce(node)
+
+    async def more_are_waiting() -> bool | None:
+        return True if len(await stage.claimed()) > 3 * IN_FLIGHT else None
+
     for _ in range(rounds):
-        await stage.posted(2 * IN_FLIGHT)
-        await stop_in_order(stage, node, 0.5 + 5)
+        await eventually(more_are_waiting, 60)
+        await stop_in_order(stage, node, 1 + 5)
         since = time.time()
         node = await stage.start(node.address)
         await stage.recovered(since)
+    await stage.receiver.tell(delay=0.0)
 
 
 async def stop_in_order(stage: Stage, node: Node, seconds: float, *, alone: bool = True) -> None:

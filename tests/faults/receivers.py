@@ -36,7 +36,7 @@ def ambiguous(stage: Stage) -> None:
     stage.may_repeat = defaultdict(lambda: 20)
 
 
-@experiment("–", "receiver's link has 300 ms latency", rounds=2)
+@experiment("", "receiver's link has 300 ms latency", rounds=2)
 async def slow(stage: Stage, rounds: int) -> None:
     async with link(stage) as proxy:
         for _ in range(rounds):
@@ -46,7 +46,7 @@ async def slow(stage: Stage, rounds: int) -> None:
             await stage.posted(20)
 
 
-@experiment("–", "receiver's link stalls", rounds=3)
+@experiment("", "receiver's link stalls", rounds=3)
 async def stalled(stage: Stage, rounds: int) -> None:
     """What was held up arrives late, after its attempt was given up and even after the next one succeeded."""
     ambiguous(stage)
@@ -58,7 +58,7 @@ async def stalled(stage: Stage, rounds: int) -> None:
             await stage.posted(20)
 
 
-@experiment("–", "receiver's link is reset", rounds=5, quick=1)
+@experiment("", "receiver's link is reset", rounds=5, quick=1)
 async def reset(stage: Stage, rounds: int) -> None:
     ambiguous(stage)
     async with link(stage) as proxy:
@@ -70,7 +70,7 @@ async def reset(stage: Stage, rounds: int) -> None:
             await stage.posted(20)
 
 
-@experiment("–", "receiver's link is half open", rounds=3)
+@experiment("", "receiver's link is half open", rounds=3)
 async def half_open(stage: Stage, rounds: int) -> None:
     ambiguous(stage)
     async with link(stage) as proxy:
@@ -81,7 +81,7 @@ async def half_open(stage: Stage, rounds: int) -> None:
             await stage.posted(20)
 
 
-@experiment("–", "answers are cut in the midst of their body", rounds=3)
+@experiment("", "answers are cut in the midst of their body", rounds=3)
 async def cut_in_the_body(stage: Stage, rounds: int) -> None:
     """The status was there, so it decides."""
     await stage.receiver.tell(body=5000)
