@@ -194,7 +194,7 @@ REAL: list[tuple[str, Provoke]] = [
     ("internal", to("http://")),
     *(
         ("redirect-login", status(302, f"location: {target}\r\n"))
-        for target in ("/login?next=/hook", "https://id.example/auth/realms", "https://x.example/SignIn", "/sign-in")
+        for target in ("/login?next=/hook", "https://x.example/SignIn")
     ),
     ("redirect-https", status(301, "location: https://127.0.0.1/hook\r\n")),
     ("redirect-https", status(308, "location: https://example.com/\r\n")),
@@ -275,6 +275,34 @@ def test_no_failure_without_words(result: Result, number: int | None) -> None:
     assert "10.1.2.3" not in words
 
 
+@pytest.mark.parametrize(
+    ("target", "cause"),
+    [
+        *(
+            (target, "redirect-login")
+            for target in (
+                *("/login", "/Login", "/users/log_in", "/wp-login.php?redirect_to=%2Fhook", "/login;jsessionid=1"),
+                *("/signin", "/sign-in#top", "/UserSignIn", "/api/auth/signon", "/accounts/login/?next=/hook"),
+                *("https://auth.example.com/", "https://id.example/auth/realms", "/oauth2/authorize", "/saml/sso"),
+                *("https://accounts.google.com/v3", "https://login.microsoftonline.com/common", "//sso.example/x"),
+            )
+        ),
+        *(
+            (target, "redirect")
+            for target in (
+                *("/authors", "/authors/7/hooks", "/author", "/authority", "/blogins", "/assigning", "/design-inn"),
+                *("/accounts/7/hooks", "/hook?from=/login", "/hook#login", "/authentic", "/lessons", "/processors"),
+                *("https://authors.example.com/", "https://example.com/catalogin", "/SignInn", "", "/"),
+            )
+        ),
+    ],
+)
+def test_where_a_redirect_leads(target: str, cause: str) -> None:
+    """A page to sign in at is known by a word of the host or the path, not by letters amid a word or by the query."""
+    redirected = Outcome(result=Result.REDIRECTED, status=302, headers=(("location", target),))
+    assert cause_of(attempt("https://example.com/hook", redirected)) == cause
+
+
 def test_success_needs_no_words() -> None:
     assert explain(attempt("https://example.com/", Outcome(result=Result.SUCCEEDED, status=204)), "And then.") == ""
 
@@ -311,6 +339,58 @@ class TestWhatComesNext:
         first, second = (await client.delivery(entry.id)).attempts
         assert first.explanation.endswith("It was tried again.")
         assert second.explanation.endswith("It is not tried again by itself.")
+
+    async def test_while_the_webhook_is_stopped(self, client: Client, receiver: Receiver) -> None:
+        receiver.answers.extend([(500, ""), (410, "")])
+        later = webhook_pb2.RetryPolicy(delays=[duration_pb2.Duration(seconds=3600)], jitter=0.0)
+        webhook = await client.create(receiver.url, retry_policy=later)
+        event = await client.emit()
+        (listed,) = (await client.event(event.event_id)).deliveries
+        named = {"webhook_id": webhook.id, "tenant_id": client.tenant}
+
+        async def told() -> str | None:
+            attempts = (await client.delivery(listed.id)).attempts
+            return attempts[0].explanation.removeprefix(next(c.text for c in CAUSES if c.name == "5xx") + " ") or None
+
+        async def tried() -> bool | None:
+            return True if (await client.delivery(listed.id)).attempt_count else None
+
+        await eventually(tried)
+        assert (await told()).startswith("The next attempt is due at")
+        await client.webhooks.DisableWebhook(webhook_service_pb2.DisableWebhookRequest(**named))
+        assert await told() == "The webhook is disabled: the next attempt waits until it is enabled."
+        await client.webhooks.EnableWebhook(webhook_service_pb2.EnableWebhookRequest(**named))
+        assert (await told()).startswith("The next attempt is due at")
+        await client.ended((await client.emit()).event_id)  # 410
+
+        async def suspended() -> bool | None:
+            return True if (await client.webhook(webhook.id)).state == webhook_pb2.WEBHOOK_STATE_SUSPENDED else None
+
+        await eventually(suspended)
+        assert await told() == "The webhook is suspended: the next attempt waits until it is enabled."
+
+    async def test_while_an_attempt_is_under_way(self, client: Client, receiver: Receiver) -> None:
+        at_once = webhook_pb2.RetryPolicy(
+            delays=[duration_pb2.Duration(nanos=1), duration_pb2.Duration(seconds=3600)], jitter=0.0
+        )
+        receiver.decide = lambda request: (500, "")
+        await client.create(receiver.url, retry_policy=at_once)
+        receiver.hold()
+        event = await client.emit()
+        await receiver.received(1)
+        receiver.release()
+        receiver.hold()
+        await receiver.received(2)
+        (listed,) = (await client.event(event.event_id)).deliveries
+        (first,) = (await client.delivery(listed.id)).attempts
+        assert first.explanation.endswith("The next attempt is under way, or about to be.")
+        receiver.release()
+
+        async def second() -> str | None:
+            attempts = (await client.delivery(listed.id)).attempts
+            return attempts[1].explanation if len(attempts) == 2 else None
+
+        assert "The next attempt is due at" in await eventually(second)
 
     async def test_refused_for_good_and_repaired(self, client: Client, receiver: Receiver) -> None:
         receiver.answers.append((404, ""))
