@@ -13,6 +13,7 @@ from hookpost.v1 import delivery_pb2, delivery_service_pb2, webhook_pb2, webhook
 from hookpost_server.domain import ids
 from hookpost_server.store.database import Database
 from hookpost_server.store.events import Events, Room
+from hookpost_server.store.partitions import Partitions
 from tests.logto.payloads import interaction
 from tests.logto.telling import FAILED, SUCCEEDED, UNKNOWN_WEBHOOK, log, retries, told
 from tests.receiver import Receiver
@@ -169,11 +170,22 @@ async def entries(client: Client, webhook_id: str, **times: timestamp_pb2.Timest
     return {entry.event_id for entry in (await log(client, webhook_id=webhook_id, **times)).deliveries}
 
 
+class Earlier(Database):
+    """Its clock is behind by so many seconds."""
+
+    behind = 0.0
+
+    def now(self) -> float:
+        return super().now() - self.behind
+
+
 async def emitted_in_the_past(database_url: str, tenant: str, seconds: float) -> str:
     """An event as it would be stored if it had been accepted then: its id tells the time of acceptance."""
-    database = await Database.open(database_url)
-    accepted = UUID(int=ids.first_of(time.time() - seconds).int | 7 << 76 | 2 << 62 | random.getrandbits(62))
+    database = await Earlier.open(database_url)
+    database.behind = seconds
+    accepted = UUID(int=ids.first_of(database.now()).int | 7 << 76 | 2 << 62 | random.getrandbits(62))
     try:
+        await Partitions(database).make()  # of the day before yesterday, when the test runs right after midnight
         made = making.event("PostSignIn", id=accepted, tenant_id=tenant, payload=b"{}")
         await Events(database, lease=45).emit([made], Room(0))
     finally:

@@ -158,6 +158,42 @@ async def test_another_schema(client: Client) -> None:
     assert (await refused(client.emit('{"n": 1}', type=name))).violations
 
 
+def nested(levels: int) -> str:
+    """Each level applies the next one twice to the same value: 2^levels steps."""
+    defs = {f"l{n}": {"anyOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(levels)}
+    return json.dumps({"$ref": "#/$defs/l0", "$defs": {**defs, f"l{levels}": {"type": "object"}}})
+
+
+async def test_a_schema_that_could_take_too_long(client: Client) -> None:
+    told = await refused(create(client, json_schema=nested(24)))
+    assert (told.code, told.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
+    assert told.violations.keys() == {"event_type.json_schema"}
+    assert "could take more than 16 million steps" in told.message
+    assert "use fewer alternatives" in told.message
+    name = await create(client, json_schema=nested(4))
+    told = await refused(update(client, name, json_schema=nested(24)))
+    assert told.violations.keys() == {"event_type.json_schema"}
+    assert (await client.emit(GOOD, type=name)).event_id
+
+
+async def test_a_tree_is_no_danger(client: Client) -> None:
+    """Its payload breaks eight alternatives at each of sixty levels, and is refused, in words, all the same."""
+    ways = [{"properties": {"c": {"$ref": "#"}}, "required": ["c"], "minProperties": n % 2} for n in range(8)]
+    deep = '{"c":' * 60 + "{}" + "}" * 60
+    name = await create(client, json_schema=json.dumps({"anyOf": [*ways, {"const": {}}]}), example=deep)
+    told = await refused(client.emit('{"c":' * 60 + '{"d": 1}' + "}" * 60, type=name))
+    assert "does not fit anyOf" in told.violations["json"]
+    assert (await client.emit(deep, type=name)).event_id
+
+
+async def test_a_payload_too_large_for_its_schema(client: Client) -> None:
+    many = json.dumps({"properties": {"n": {"anyOf": [{"const": n} for n in range(400)]}}})
+    name = await create(client, json_schema=many)
+    assert (await client.emit(GOOD, type=name)).event_id
+    told = await refused(client.emit('{"n": 1, "text": "%s"}' % ("x" * 9_000), type=name))
+    assert "a schema that asks so much of each value is for at most" in told.violations["json"]
+
+
 async def test_of_a_type_that_is_built_in(client: Client, database_url: str) -> None:
     """Its schema stays; whether it is enforced is the operator's choice, also after a restart."""
     settings = config(database_url)

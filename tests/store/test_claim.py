@@ -16,6 +16,7 @@ from hookpost_server.store import cursor as module
 from hookpost_server.store.cursor import START, Cursor, Wanted
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
+from hookpost_server.store.delivery_log import DeliveryLog
 from hookpost_server.store.events import Emitted, Events, Room
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
@@ -198,6 +199,33 @@ async def test_a_lease_ends(webhooks: Webhooks, events: Events, deliveries: Deli
     (second,) = await making.until(lapsed)
     assert (second.id, second.claim_count, second.attempt) == (first.id, 2, 1)
     assert second.deadline > first.deadline
+
+
+async def test_who_has_it(
+    webhooks: Webhooks, events: Events, deliveries: Deliveries, database: Database, sql: asyncpg.Connection
+) -> None:
+    """From its claim, or its hand-over at emit, until an outcome, a release or the lease's end."""
+    await making.webhook(webhooks)
+    (handed_over,) = (await events.emit([making.event()], Room(1))).claims
+
+    async def under_way() -> bool:
+        return (await DeliveryLog(database).get(TENANT, handed_over.id)).under_way
+
+    assert await under_way()
+    await deliveries.release([handed_over])
+    assert not await under_way()
+    claim = await making.claim_one(deliveries)
+    assert await under_way()
+    await deliveries.record([making.record(claim, 500, making.retries(3600))])
+    assert not await under_way()
+    await sql.execute("update deliveries set due_at = now()")
+    claim = await making.claim_one(deliveries)
+    assert await under_way()
+    await sql.execute("update deliveries set due_at = now()")  # as if the lease had ended
+    assert not await under_way()
+    await making.claim_one(deliveries)
+    await sql.execute("update deliveries set state = 4, finish_time = now()")
+    assert not await under_way()
 
 
 async def test_webhooks_that_are_stopped_wait_and_those_that_are_gone_come_with_version_0(

@@ -99,6 +99,14 @@ async def test_many_at_once_share_statements(start: Start, store: Watched, sql: 
     assert await count(sql) == 300
 
 
+async def test_nothing_is_answered_with_nothing(start: Start, store: Watched) -> None:
+    group = start()
+    assert await group.submit([]) == []
+    assert await group.emit_all([]) == []
+    await group.emit(making.event())
+    assert store.batches == [1]
+
+
 async def test_one_alone_does_not_wait_for_others(start: Start, store: Watched) -> None:
     group = start()
     for _ in range(3):

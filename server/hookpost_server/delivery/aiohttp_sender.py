@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import yarl
+from aiohttp.abc import AbstractStreamWriter
 
 from ..domain import delivery
 from ..domain.addresses import AddressPolicy
@@ -60,7 +61,7 @@ class AiohttpSender:
             async with asyncio.timeout_at(deadline) as current.bound:
                 response = await session.post(
                     yarl.URL(request.url, encoded=True),
-                    data=request.body,
+                    data=_Body(request.body),
                     headers=request.headers,
                     allow_redirects=False,
                     trace_request_ctx=current,
@@ -130,19 +131,23 @@ class AiohttpSender:
             context.trace_request_ctx.reused = True
             context.trace_request_ctx.connected = True
 
-        async def sent(session: Any, context: SimpleNamespace, parameters: Any) -> None:
-            context.trace_request_ctx.sent = True
-
         config.on_connection_create_start.append(connecting)
         config.on_connection_create_end.append(connected)
         config.on_connection_reuseconn.append(reused)
-        config.on_request_headers_sent.append(sent)
         return config
 
     def _end_handshake(self, current: Exchange) -> None:
         if current.handshaking:
             current.handshaking = False
             self._handshakes.end()
+
+
+class _Body(aiohttp.BytesPayload):
+    """Notes on the Exchange that the connection took it, all but what the buffers between here and there hold."""
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await super().write_with_length(writer, content_length)
+        exchange.get().sent = True
 
 
 def _failed(error: Exception, current: Exchange) -> Outcome:

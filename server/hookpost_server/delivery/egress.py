@@ -28,7 +28,7 @@ class Exchange:
 
     reused: bool = False  # the connection was open before
     connected: bool = False
-    sent: bool = False  # the request's headers went out
+    sent: bool = False  # the request went out, its body included
     refused: bool = False  # an address was refused
     tls: bool = False
     handshaking: bool = False  # holds a turn for its handshake

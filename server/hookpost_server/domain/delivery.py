@@ -19,11 +19,11 @@ becomes FAILED without a further attempt.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from . import ids, retry
+from . import ids, retry, webhook
 from .event import Event
 
 MAX_INTERNAL_ATTEMPTS = 3
@@ -184,6 +184,9 @@ class Delivery:
     due_time: datetime
     finish_time: datetime | None
     attempts: tuple[Attempt, ...] = ()
+    # What it waited for when it was read by its id; lists do not tell.
+    under_way: bool = field(default=False, compare=False)  # an attempt is made now, or about to be
+    webhook_state: webhook.State | None = field(default=None, compare=False)  # None: the webhook is deleted
 
     @property
     def expired(self) -> bool:

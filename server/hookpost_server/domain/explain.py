@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from . import webhook
 from .delivery import Attempt, Delivery, Result, State
 
 
@@ -31,11 +33,20 @@ def _html(attempt: Attempt) -> bool:
     return attempt.status is not None and attempt.status >= 400 and kind.startswith("text/html")
 
 
+# Words of a host or a path that a person signs in at; other words that have them inside, as /authors, are none.
+_SIGN_IN = re.compile(
+    r"(?<![a-z0-9])"
+    r"(log-?[io]n|sign-?[io]n|sso|saml2?|o?auth2?|authn|authenticate|authentication|authorize|openid|oidc"
+    r"|(?<=//)accounts(?=\.))"
+    r"(?![a-z0-9])"
+)
+_AMID_A_NAME = re.compile(r"(?<=[a-z])(?=[A-Z])|_")  # UserSignIn, sign_in
+
+
 def _login_page(attempt: Attempt) -> bool:
-    target = next((value for name, value in attempt.headers if name == "location"), "").lower()
-    return attempt.result is Result.REDIRECTED and any(
-        word in target for word in ("login", "signin", "sign-in", "auth")
-    )
+    target = next((value for name, value in attempt.headers if name == "location"), "")
+    place = _AMID_A_NAME.sub("-", re.split(r"[?#]", target, maxsplit=1)[0]).lower()
+    return attempt.result is Result.REDIRECTED and _SIGN_IN.search(place) is not None
 
 
 def _only_https(attempt: Attempt) -> bool:
@@ -110,6 +121,19 @@ def explain_wait(delivery: Delivery, held_for: float | None) -> str:
             f"down. It is tried again {when}, with one delivery; the others follow once that succeeds."
         )
     return ""
+
+
+def following(delivery: Delivery, *, last: bool) -> str:
+    """What came after a failed attempt, or will."""
+    if not last:
+        return "It was tried again."
+    if delivery.state is not State.PENDING or delivery.webhook_state is None:
+        return "It is not tried again by itself."
+    if delivery.under_way:
+        return "The next attempt is under way, or about to be."
+    if delivery.webhook_state is not webhook.State.ACTIVE:
+        return f"The webhook is {delivery.webhook_state.name.lower()}: the next attempt waits until it is enabled."
+    return f"The next attempt is due at {delivery.due_time:%Y-%m-%d %H:%M:%S} UTC."
 
 
 def cause_of(attempt: Attempt) -> str:

@@ -15,7 +15,7 @@ from ..domain.delivery import Attempt, Delivery, State
 from ..domain.errors import Violation
 from ..domain.event import Event
 from ..domain.event_type import EventType
-from ..domain.explain import explain
+from ..domain.explain import explain, following
 from ..domain.health import Health, Point
 from ..domain.request import Request
 from ..domain.signing import SigningKey
@@ -191,19 +191,10 @@ def delivery(found: Delivery) -> delivery_pb2.Delivery:
         create_time=timestamp_of(ids.seconds_of(found.event_id)),
         finish_time=None if found.finish_time is None else to_timestamp(found.finish_time),
         attempts=[
-            attempt(each, _following(found, last=index == len(found.attempts)))
+            attempt(each, following(found, last=index == len(found.attempts)))
             for index, each in enumerate(found.attempts, start=1)
         ],
     )
-
-
-def _following(found: Delivery, *, last: bool) -> str:
-    """What came after a failed attempt, or will."""
-    if not last:
-        return "It was tried again."
-    if found.state is State.PENDING:
-        return f"The next attempt is due at {found.due_time:%Y-%m-%d %H:%M:%S} UTC."
-    return "It is not tried again by itself."
 
 
 def attempt(found: Attempt, following: str = "") -> delivery_pb2.Attempt:

@@ -77,7 +77,7 @@ class Deliveries(DeliveryLog):
                 order by d.due_at limit turn.due for update skip locked) row
             where turn.due > 0
         ), claimed as (
-            update deliveries d set due_at = now() + $14, claim_count = d.claim_count + 1
+            update deliveries d set due_at = now() + $14, claim_count = d.claim_count + 1, claimed = true
             from due where d.id = due.id and d.tenant_id = due.tenant_id
             returning d.id, d.tenant_id, d.webhook_id, d.event_id, d.attempt_count, d.claim_count, d.trigger,
                 due.version
@@ -135,7 +135,7 @@ class Deliveries(DeliveryLog):
                 as i(id, tenant_id, claim_count, state, delay, result, status, start_time, latency, url, error,
                      response_headers, response_body, truncated, webhook_version, position, composer_id)
         ), recorded as (
-            update deliveries d set state = i.state, claim_count = d.claim_count + 1,
+            update deliveries d set state = i.state, claim_count = d.claim_count + 1, claimed = false,
                 attempt_count = d.attempt_count + 1,
                 due_at = case when i.state = 1 then now() + i.delay else d.due_at end,
                 finish_time = case when i.state = 1 then null else now() end,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from ..domain import errors, ids
+from ..domain import errors, ids, webhook
 from ..domain.delivery import Attempt, Delivery, Result, State, Trigger
 from .database import Database
 
@@ -65,17 +65,25 @@ class DeliveryLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    GET = "select * from deliveries where id = $1 and tenant_id = $2"
+    GET = """
+        select d.*, d.state = 1 and d.claimed and d.due_at > now() as under_way, w.state as webhook_state
+        from deliveries d left join webhooks w on w.id = d.webhook_id and w.tenant_id = d.tenant_id
+        where d.id = $1 and d.tenant_id = $2
+    """
     ATTEMPTS = "select * from attempts where delivery_id = $1 and tenant_id = $2 order by number"
 
     async def get(self, tenant_id: str, delivery_id: UUID) -> Delivery:
-        """With its attempts. Raises NotFound."""
+        """With its attempts and what it waits for. Raises NotFound."""
         async with self._database.by_key() as connection:
             row = await connection.fetchrow(self.GET, delivery_id, tenant_id)
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
             attempts = await connection.fetch(self.ATTEMPTS, delivery_id, tenant_id)
-        return delivery_from_row(row, [attempt_from_row(attempt) for attempt in attempts])
+        return replace(
+            delivery_from_row(row, [attempt_from_row(attempt) for attempt in attempts]),
+            under_way=row["under_way"],
+            webhook_state=None if row["webhook_state"] is None else webhook.State(row["webhook_state"]),
+        )
 
     FIRST_ATTEMPTS = """
         select * from attempts where delivery_id = any($1::uuid[]) and number = 1 and tenant_id = $2

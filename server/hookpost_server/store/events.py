@@ -86,9 +86,9 @@ class Events:
                     and f.tenant_id <> all($16::text[]) as owned
             from fresh f join routes using (route)
         ), queued as (
-            insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, claim_count)
+            insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, claim_count, claimed)
             select tenant_id, id, event_id, webhook_id, type,
-                case when owned then now() + $14 else now() end, case when owned then 1 else 0 end
+                case when owned then now() + $14 else now() end, case when owned then 1 else 0 end, owned
             from matched
         )
         select f.id as event_id, m.id, m.webhook_id, m.version, m.owned

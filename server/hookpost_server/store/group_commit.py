@@ -100,6 +100,9 @@ class GroupCommit:
         ):
             raise errors.BacklogFull(f"{self._queued:,} events wait for their commit")
         done: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        if not events:
+            done.set_result([])
+            return done
         expected = sum(self._fan_out.get((event.tenant_id, event.type), 1) for event in events)
         self._queue.append(_Submission(events, atomic, done, expected, size))
         self._queued += len(events)

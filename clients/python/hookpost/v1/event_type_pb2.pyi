@@ -47,7 +47,11 @@ class EventType(_message.Message):
     description: _builtins.str
     """Optional. What it means, at most 2000 characters."""
     json_schema: _builtins.str
-    """Optional. JSON Schema (2020-12) of the payload, an object, at most 64 KiB."""
+    """Optional. JSON Schema (2020-12) of the payload, an object, at most 64 KiB.
+    Refused if it could ask for more than 16 million steps over a payload of
+    1 KiB, as nested alternatives do; of those that ask for much, each is for
+    payloads up to a size of its own, which the error for a larger one names.
+    """
     example: _builtins.str
     """Optional. An anonymous payload, a JSON object of at most 64 KiB; sent by
     TestWebhook. Default "{}".
