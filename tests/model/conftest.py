@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .stage import Stage
+pytest.register_assert_rewrite("tests.model.agreement", "tests.model.machine")
+
+from .stage import Stage  # noqa: E402
 
 
 @pytest.fixture

@@ -28,8 +28,10 @@ RETRIED_RESULTS = (
 )
 # How likely a receiver's attempt is to succeed, be gone, be refused for good, fail at our side; else it is retried.
 MOODS = ((0.9, 0.02, 0.04, 0.02), (0.3, 0.05, 0.1, 0.1), (0.02, 0.01, 0.01, 0.02), (0.0, 0.0, 0.0, 0.0), (0, 0, 0, 1))
-RETRY_AFTER = ("", "0", "1", "59", "120", "3600", "86400", "86401", "9999999999", "-1", "soon")
-RETRY_AFTER += ("Sat, 22 Aug 2026 10:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT")
+RETRY_AFTER = (
+    *("", "0", "1", "59", "120", "3600", "86400", "86401", "9999999999", "-1", "soon"),
+    *("Sat, 22 Aug 2026 10:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"),
+)
 
 
 @dataclass
