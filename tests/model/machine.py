@@ -288,11 +288,12 @@ class Machine(RuleBasedStateMachine):
             self.model.put_back(entry, Trigger.REDELIVERY)
 
     @precondition(lambda self: self.model.live and self.model.events)
-    @rule(data=st.data(), missed=st.booleans(), interval=st.sampled_from((0.0, 300.0)))
-    def replay(self, data: st.DataObject, missed: bool, interval: float) -> None:
+    @rule(data=st.data(), missed=st.booleans(), stop=st.booleans(), interval=st.sampled_from((0.0, 300.0)))
+    def replay(self, data: st.DataObject, missed: bool, stop: bool, interval: float) -> None:
         """Of a webhook: what has ended, and what it was not subscribed to, or not active for, if `missed`."""
         model = self.model
-        webhook = self.choose(data, "webhook", model.live)
+        failed = [webhook for webhook in model.live if model.health(webhook)[1]]
+        webhook = self.choose(data, "webhook", failed or model.live)
         ended = [e for e in model.entries.values() if e.webhook is webhook and e.state is not State.PENDING]
         again = sorted(ended, key=lambda entry: entry.id)
         for entry in again:
@@ -317,11 +318,15 @@ class Machine(RuleBasedStateMachine):
         for number, entry in enumerate(again):
             entry.replay = replay_id
             entry.due = model.now + number * interval
+        if stop:
+            self.stop(replay_id)
 
     @precondition(lambda self: self.model.replays)
     @rule(data=st.data())
     def stop_replay(self, data: st.DataObject) -> None:
-        replay_id = self.choose(data, "replay", self.model.replays)
+        self.stop(self.choose(data, "replay", self.model.replays))
+
+    def stop(self, replay_id: UUID) -> None:
         waiting = [entry for entry in self.model.entries.values() if entry.replay == replay_id]
         try:
             assert self.stage.run(self.stage.replays.stop(self.tenant, replay_id)) == len(waiting)
