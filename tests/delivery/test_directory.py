@@ -21,6 +21,7 @@ from hookpost_server.domain.webhook import MAX_TIMEOUT, Settings, Webhook
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.faults.proxy import Proxy
 from tests.store import making
@@ -193,9 +194,9 @@ async def test_a_claim_whose_lease_is_nearly_over_is_left(
 
 @pytest.mark.parametrize("act", ["disable", "suspend"])
 async def test_a_claim_of_a_stopped_webhook_is_released(
-    courier: Courier, claim: Claim, webhooks: Webhooks, deliveries: Deliveries, act: str
+    courier: Courier, claim: Claim, webhooks: Webhooks, suspensions: Suspensions, deliveries: Deliveries, act: str
 ) -> None:
-    await getattr(webhooks, act)(TENANT, claim.webhook_id, "x")
+    await {"disable": webhooks.disable, "suspend": suspensions.suspend}[act](TENANT, claim.webhook_id, "x")
     assert await courier.webhook_of(claim) is None
     assert await making.claim_all(deliveries) == []
     await webhooks.enable(TENANT, claim.webhook_id)
