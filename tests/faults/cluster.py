@@ -75,6 +75,7 @@ class Cluster:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
         environ = clean | {
             "HOOKPOST_DATABASE_URL": self.url,
+            "HOOKPOST_METRICS_ADDRESS": "off",  # several servers run at once
             "HOOKPOST_GRPC_ADDRESS": str(address),
             "HOOKPOST_ALLOW_HTTP": "true",
             "HOOKPOST_ALLOW_NETWORKS": "127.0.0.0/8",

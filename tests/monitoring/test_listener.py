@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from hookpost_server import app
+from tests.faults.proxy import Proxy
 from tests.rpc.serving import config, connected, eventually, serving
-from tests.store.proxy import Proxy
 
 from .conftest import ANY_PORT
 from .scraping import get, scrape

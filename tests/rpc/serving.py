@@ -244,15 +244,17 @@ async def refused(call: Awaitable[object]) -> Refusal:
     raise AssertionError(f"not refused: {answer}")
 
 
-async def counts(database_url: str) -> dict[str, int]:
-    """What is stored: a fingerprint of each table that a caller can change."""
+async def counts(database_url: str, tenant_id: str) -> dict[str, int]:
+    """What is stored of a tenant: a fingerprint of each table that a caller can change."""
     connection = await asyncpg.connect(database_url)
     try:
         return {
-            table: await connection.fetchval(f"select coalesce(sum(hashtext(t::text)), 0) from {table} t")
+            table: await connection.fetchval(
+                f"select coalesce(sum(hashtext(t::text)), 0) from {table} t where tenant_id = $1", tenant_id
+            )
             for table in (
-                *("event_types", "webhooks", "subscriptions", "signing_keys"),
-                *("idempotency_keys", "events", "deliveries", "attempts", "webhook_revisions"),
+                *("webhooks", "subscriptions", "signing_keys", "webhook_revisions"),
+                *("idempotency_keys", "events", "deliveries", "attempts"),
                 *("health_minutes", "health_hours", "webhook_streaks", "other_changes", "replay_items"),
             )
         }

@@ -62,11 +62,11 @@ async def test_without_a_webhook(client: Client) -> None:
 async def test_nothing_is_written_or_sent(client: Client, receiver: Receiver, module_database_url: str) -> None:
     """With a key too, which stays free."""
     await client.create(receiver.url)
-    before = await counts(module_database_url)
+    before = await counts(module_database_url, client.tenant)
     for given in ({}, {"idempotency_key": "k"}, {"wait": event_service_pb2.Wait(timeout={"seconds": 1})}):
         answer = await client.emit(dry_run=True, **given)
         assert (answer.delivery_count, len(answer.deliveries)) == (1, 0)
-    assert await counts(module_database_url) == before
+    assert await counts(module_database_url, client.tenant) == before
     assert not (await client.emit('{"other": 1}', idempotency_key="k")).duplicate
     (request,) = await receiver.received(1)
     assert request.json["other"] == 1

@@ -231,7 +231,7 @@ class TestBatch:
         assert not (await client.emit(idempotency_key="new")).duplicate
 
     async def test_all_faults_of_all_entries(self, client: Client, module_database_url: str) -> None:
-        before = await counts(module_database_url)
+        before = await counts(module_database_url, client.tenant)
         call = self.batch(
             client,
             client.emit_request(),
@@ -245,20 +245,20 @@ class TestBatch:
             "requests[1].json", "requests[1].idempotency_key", "requests[2].dry_run", "requests[3].tenant_id",
             "requests[4].wait",
         }  # fmt: skip
-        assert await counts(module_database_url) == before
+        assert await counts(module_database_url, client.tenant) == before
 
     async def test_an_unknown_type_leaves_nothing_of_the_batch(self, client: Client, module_database_url: str) -> None:
-        before = await counts(module_database_url)
+        before = await counts(module_database_url, client.tenant)
         refusal = await refused(self.batch(client, client.emit_request(), client.emit_request(type="User.Creatd")))
         assert refusal.reason == "EVENT_TYPE_UNKNOWN"
-        assert await counts(module_database_url) == before
+        assert await counts(module_database_url, client.tenant) == before
 
     async def test_more_than_fits(self, client: Client, module_database_url: str) -> None:
-        before = await counts(module_database_url)
+        before = await counts(module_database_url, client.tenant)
         payload = '{"a":"' + "x" * (255 * 1024) + '"}'
         refusal = await refused(self.batch(client, *(client.emit_request(payload) for _ in range(131))))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
-        assert await counts(module_database_url) == before
+        assert await counts(module_database_url, client.tenant) == before
 
 
 class TestList:

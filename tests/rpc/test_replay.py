@@ -82,10 +82,10 @@ class TestChoosing:
     async def test_a_dry_run_counts_and_changes_nothing(
         self, client: Client, webhook: webhook_pb2.Webhook, receiver: Receiver, module_database_url: str
     ) -> None:
-        before = await counts(module_database_url)
+        before = await counts(module_database_url, client.tenant)
         answer = await client.replay(webhook_id=webhook.id, dry_run=True)
         assert answer == delivery_service_pb2.ReplayDeliveriesResponse(delivery_count=3)
-        assert await counts(module_database_url) == before
+        assert await counts(module_database_url, client.tenant) == before
         assert len(receiver.requests) == len(TRAFFIC)
 
     async def test_filters(self, client: Client, webhook: webhook_pb2.Webhook) -> None:
@@ -414,12 +414,12 @@ class TestTooMany:
             webhook_id=ids.parse(ids.WEBHOOK, webhook.id),
             states=[State.FAILED],
         )
-        before = await counts(module_database_url)
+        before = await counts(module_database_url, client.tenant)
         with pytest.raises(errors.LimitExceeded, match="more than 2 deliveries"):
             await few.count(client.tenant, chosen, None)
         with pytest.raises(errors.LimitExceeded):
             await few.replay(client.tenant, chosen, None, interval=1)
-        assert await counts(module_database_url) == before
+        assert await counts(module_database_url, client.tenant) == before
 
     async def test_missed_ones_count_too(
         self, client: Client, receiver: Receiver, few: Replays, module_database_url: str
@@ -435,13 +435,13 @@ class TestTooMany:
             webhook_id=ids.parse(ids.WEBHOOK, webhook.id),
             states=[State.FAILED],
         )
-        before = await counts(module_database_url)
+        before = await counts(module_database_url, client.tenant)
         missed = Missed([], [""])
         with pytest.raises(errors.LimitExceeded):
             await few.count(client.tenant, chosen, missed)
         with pytest.raises(errors.LimitExceeded):
             await few.replay(client.tenant, chosen, missed, interval=1)
-        assert await counts(module_database_url) == before
+        assert await counts(module_database_url, client.tenant) == before
 
     async def test_callers_are_told(self, client: Client, module_database_url: str) -> None:
         """By the real limit; that a replay keeps it is shown above."""

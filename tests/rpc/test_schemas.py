@@ -40,13 +40,13 @@ async def update(client: Client, name: str, **fields: object) -> None:
 async def test_enforced(client: Client, module_database_url: str) -> None:
     name = await create(client)
     assert (await client.emit(GOOD, type=name)).event_id
-    before = await counts(module_database_url)
+    before = await counts(module_database_url, client.tenant)
     told = await refused(client.emit(BAD, type=name))
     assert (told.code, told.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
     assert told.violations.keys() == {"json"}
     for objection in OBJECTIONS:
         assert f"does not fit the schema: {objection}" in told.message
-    assert await counts(module_database_url) == before
+    assert await counts(module_database_url, client.tenant) == before
 
 
 async def test_not_enforced(client: Client) -> None:
@@ -68,14 +68,14 @@ async def test_as_a_struct_too(client: Client) -> None:
 async def test_in_a_batch_all_or_none(client: Client, module_database_url: str) -> None:
     name = await create(client)
     requests = [client.emit_request(text, type=name) for text in (GOOD, BAD, GOOD, BAD)]
-    before = await counts(module_database_url)
+    before = await counts(module_database_url, client.tenant)
     told = await refused(
         client.events.BatchEmitEvents(
             event_service_pb2.BatchEmitEventsRequest(tenant_id=client.tenant, requests=requests)
         )
     )
     assert told.violations.keys() == {"requests[1].json", "requests[3].json"}
-    assert await counts(module_database_url) == before
+    assert await counts(module_database_url, client.tenant) == before
 
 
 async def test_in_a_stream_one_by_one(client: Client) -> None:

@@ -108,11 +108,11 @@ async def test_what_is_not_there_yet_says_so(
     client: Client, receiver: Receiver, module_database_url: str, call: str
 ) -> None:
     await client.create(receiver.url)
-    before = await counts(module_database_url)
+    before = await counts(module_database_url, client.tenant)
     refusal = await refused(MISSING[call](client))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SUPPORTED")
     assert call in refusal.message
-    assert await counts(module_database_url) == before
+    assert await counts(module_database_url, client.tenant) == before
     assert receiver.requests == []
 
 

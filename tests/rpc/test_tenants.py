@@ -74,12 +74,12 @@ async def test_a_foreign_id_is_as_good_as_an_unknown_one(
 ) -> None:
     kind, make = BY_ID[call]
     foreign = (await owned(client, receiver))[kind]
-    before = await counts(module_database_url)
+    before = await counts(module_database_url, client.tenant)
     said_of_foreign = without_name(await refused(make(client, foreign)), foreign)
     said_of_unknown = without_name(await refused(make(client, UNKNOWN[kind])), UNKNOWN[kind])
     assert said_of_foreign == said_of_unknown
     assert said_of_foreign.reason == "RESOURCE_NOT_FOUND"
-    assert await counts(module_database_url) == before
+    assert await counts(module_database_url, client.tenant) == before
 
 
 async def test_lists_show_the_tenants_own(client: Client, receiver: Receiver) -> None:

@@ -343,9 +343,15 @@ class TestMany:
         # The ids differ in the random bits only, so that all are of this moment.
         await connection.execute(
             """
+            with made as (
+                select ($3 || lpad(to_hex(n), 16, '0'))::uuid as id from generate_series(1, $4) n
+            ), stored as (
+                insert into events (tenant_id, id, type, payload, occur_time)
+                select $1, id, 'User.Created', '{}', now() from made
+            )
             insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, finish_time, state)
             select $1, id, id, $2, 'User.Created', now(), now(), 3
-            from (select ($3 || lpad(to_hex(n), 16, '0'))::uuid as id from generate_series(1, $4) n) made
+            from made
             """,
             client.tenant,
             ids.parse(ids.WEBHOOK, webhook.id),

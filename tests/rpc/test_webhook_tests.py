@@ -200,10 +200,10 @@ async def test_it_leaves_no_trace(client: Client, receiver: Receiver, module_dat
     """In no table, list, count or figure, and a webhook that answers 410 goes on."""
     receiver.decide = lambda request: (410, "")
     webhook = await client.create(receiver.url)
-    before = await counts(module_database_url)
+    before = await counts(module_database_url, client.tenant)
     await client.test(webhook.id)
     await client.test(webhook.id, "User.Created")
-    assert await counts(module_database_url) == before
+    assert await counts(module_database_url, client.tenant) == before
     listing = delivery_service_pb2.ListDeliveriesRequest(tenant_id=client.tenant)
     assert not (await client.deliveries.ListDeliveries(listing)).deliveries
     assert not (await client.events.ListEvents(event_service_pb2.ListEventsRequest(tenant_id=client.tenant))).events
