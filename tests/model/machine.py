@@ -15,6 +15,7 @@ from hookpost_server.domain.delivery import Claim, Record, State, Trigger, concl
 from hookpost_server.domain.event import Event
 from hookpost_server.domain.webhook import Settings
 from hookpost_server.domain.webhook import State as WebhookState
+from hookpost_server.store.cursor import Cursor, Wanted
 from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Emitted, Room
 from hookpost_server.store.replays import Missed
@@ -78,7 +79,7 @@ class Machine(RuleBasedStateMachine):
         webhooks = self.stage.webhooks
         if state is WebhookState.ACTIVE:
             reason = ""
-            self.stage.run(webhooks.enable(self.tenant, webhook.id))
+            self.stage.run(self.stage.enable(self.tenant, webhook.id))
         else:
             reason = "holidays"
             self.stage.run(webhooks.disable(self.tenant, webhook.id, reason))
@@ -174,10 +175,8 @@ class Machine(RuleBasedStateMachine):
         self.claim_from(full)
 
     def claim_from(self, full: list[Subscriber], room: int = 1000, room_each: int = 1000) -> set[UUID]:
-        start = (self.tenant, FIRST)
-        found, _ = self.stage.run(
-            self.stage.deliveries.claim(start, room=room, room_each=room_each, full=[webhook.id for webhook in full])
-        )
+        wanted = Wanted(room=room, room_each=room_each, full=[webhook.id for webhook in full])
+        found, _ = self.stage.run(self.stage.deliveries.claim(Cursor(self.tenant, FIRST), wanted))
         there = {w.id: self.model.claimable(w) for w in self.model.live if w not in full}
         assert len(found) == min(room, sum(min(room_each, len(entries)) for entries in there.values()))
         for claim in found:
@@ -244,7 +243,7 @@ class Machine(RuleBasedStateMachine):
         for record in records:  # as the recorder does it, also for late outcomes
             if reason := record.conclusion.suspend:
                 webhook = model.entries[record.claim.id].webhook
-                self.stage.run(self.stage.webhooks.suspend(self.tenant, webhook.id, reason))
+                self.stage.run(self.stage.suspensions.suspend(self.tenant, webhook.id, reason))
                 model.suspend(webhook, reason)
 
     @precondition(lambda self: self.held)
@@ -340,7 +339,7 @@ class Machine(RuleBasedStateMachine):
     def settle(self) -> None:
         """Nothing is lost: whatever waits is claimed once its webhook is active and time has passed."""
         for webhook in self.model.live:
-            self.stage.run(self.stage.webhooks.enable(self.tenant, webhook.id))
+            self.stage.run(self.stage.enable(self.tenant, webhook.id))
             webhook.version += not webhook.active
             webhook.state, webhook.reason = WebhookState.ACTIVE, ""
         self.tick(8 * 86_400.0)

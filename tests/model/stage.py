@@ -16,6 +16,7 @@ from hookpost_server.store.events import Events
 from hookpost_server.store.health import HealthFigures
 from hookpost_server.store.partitions import Partitions
 from hookpost_server.store.replays import Replays
+from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 
 from .expected import LEASE
@@ -42,6 +43,7 @@ class Stage:
         self.webhooks = Webhooks(self.database, open_types=True)
         self.events = Events(self.database, lease=LEASE)
         self.deliveries = Deliveries(self.database, lease=LEASE)
+        self.suspensions = Suspensions(self.database, Events(self.database, lease=LEASE))
         self.replays = Replays(self.database)
         self.figures = HealthFigures(self.database)
 
@@ -64,6 +66,18 @@ class Stage:
             "update signing_keys set expire_time = expire_time - make_interval(secs => $2) where tenant_id = $1",
         ):
             await self.sql.execute(statement, tenant_id, seconds)
+
+    async def enable(self, tenant_id: str, webhook_id: UUID) -> None:
+        """Enables, and passes over the moment through which what has waited is spread."""
+        await self.webhooks.enable(tenant_id, webhook_id)
+        await self.sql.execute(
+            """
+            update deliveries set due_at = now() where tenant_id = $1 and webhook_id = $2 and state = 1
+              and due_at > now() and due_at < now() + interval '1 s'
+            """,
+            tenant_id,
+            webhook_id,
+        )
 
     async def rows(self, tenant_id: str) -> dict[UUID, asyncpg.Record]:
         """Deliveries; `wait` is in seconds."""
@@ -88,7 +102,11 @@ class Stage:
         return found
 
     async def events_of(self, tenant_id: str) -> set[UUID]:
-        return {row["id"] for row in await self.sql.fetch("select id from events where tenant_id = $1", tenant_id)}
+        """Those that were emitted; a suspension adds one of its own."""
+        rows = await self.sql.fetch(
+            "select id from events where tenant_id = $1 and not starts_with(type, 'hookpost.')", tenant_id
+        )
+        return {row["id"] for row in rows}
 
     async def subscriptions(self, tenant_id: str) -> set[tuple[UUID, str]]:
         rows = await self.sql.fetch("select webhook_id, pattern from subscriptions where tenant_id = $1", tenant_id)
