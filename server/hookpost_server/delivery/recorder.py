@@ -15,6 +15,8 @@ from ..store.suspensions import Suspensions
 from .attempt_log import AttemptLog
 
 MAX_BATCH = 500  # outcomes in one statement
+LINGER = 0.02  # seconds that a statement waits for more outcomes, once they come in numbers:
+LINGER_FROM, LINGER_UP_TO = 2, 200  # of the statement before, and waiting already
 MAX_WAITING = 10_000  # outcomes not yet written, beyond which no attempt starts
 RETRY_DELAYS = (0.1, 0.5, 1.0, 2.0)  # seconds between tries while the database is away; the last one repeats
 
@@ -63,12 +65,15 @@ class Recorder:
 
     async def run(self) -> None:
         """Writes until `stop` was called and nothing is left."""
-        failures = 0
+        failures, busy = 0, False
         while self._waiting or not self._stopping:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
+                if busy and len(self._waiting) < LINGER_UP_TO and not self._stopping:
+                    await asyncio.sleep(LINGER)
                 batch = self._waiting[:MAX_BATCH]
+                busy = len(batch) >= LINGER_FROM
                 try:
                     await self._write(batch)
                 except errors.DatabaseUnavailable as error:

@@ -24,6 +24,10 @@ MAX_EVENTS = 1000  # in one statement
 MAX_DELIVERIES = 2000  # expected of one statement: fan-out, not events, is what makes everyone in it wait
 MAX_BYTES = 16 * 1024 * 1024  # of payloads in one statement
 MAX_QUEUED_BYTES = 128 * 1024 * 1024  # of payloads waiting
+# A statement costs nearly as much for two events as for twenty. Once they come in numbers, the next statement waits for
+# more of them; at a low rate none waits. By unary calls half as many events again go through.
+LINGER = 0.004  # seconds
+LINGER_FROM, LINGER_UP_TO = 2, 64  # submissions of the statement before; events queued already
 MAX_ROUTES = 10_000  # remembered fan-outs
 
 Result = Emitted | errors.IdempotencyKeyReused
@@ -112,11 +116,15 @@ class GroupCommit:
 
     async def run(self) -> None:
         """Commits until `stop` was called and nothing is queued."""
+        busy = False
         while self._queue or not self._stopping:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
+                if busy and self._queued < LINGER_UP_TO:
+                    await asyncio.sleep(LINGER)
                 batch = self._take()
+                busy = len(batch) >= LINGER_FROM
                 await (self._commit_atomic(batch[0]) if batch[0].atomic else self._commit(batch))
                 self._queued -= sum(len(submission.events) for submission in batch)
                 self._queued_bytes -= sum(submission.bytes for submission in batch)
