@@ -128,14 +128,21 @@ async def cut_again_and_again(stage: Stage, rounds: int, *, batch: int = 0, **fa
     await stage.subscribe(node)
     await stage.produce(node, batch=batch)
     proxy = stage.database
-    for turn in range(1, rounds + 1):
-        vars(proxy).update(faults)
+    async with stage.sql() as connection:
+        for turn in range(1, rounds + 1):
+            attempts = await connection.fetchval("select count(*) from attempts")
+            vars(proxy).update(faults)
 
-        async def cut(turn: int = turn) -> bool | None:
-            return True if proxy.lost == turn else None
+            async def cut(turn: int = turn) -> bool | None:
+                return True if proxy.lost == turn else None
 
-        await eventually(cut, 60)
-        await stage.acknowledged()  # what was cut, or what came meanwhile: the next one hits something new
+            async def went_on(attempts: int = attempts) -> bool | None:
+                return await connection.fetchval("select count(*) > $1 from attempts", attempts) or None
+
+            # In between an event must come through and an outcome be recorded: the next cut hits something new.
+            await eventually(cut, 60)
+            await stage.acknowledged()
+            await eventually(went_on, 60)
     stays(stage, node.ended)
 
 

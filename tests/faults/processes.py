@@ -44,7 +44,7 @@ async def died(stage: Stage, node: Node) -> None:
         stage.finding.faults.append(f"the server ended with {code}: {node.log.read_text()[-2000:]}")
 
 
-@experiment("R1", "kill -9 at random", rounds=20, quick=5)
+@experiment("R1", "kill -9 at random", rounds=20, quick=3)
 async def killed_at_random(stage: Stage, rounds: int) -> None:
     node = await stage.start()
     await stage.subscribe(node)
