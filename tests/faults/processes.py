@@ -130,12 +130,13 @@ class Place:
         return {**self.settings, "failpoint": f"{self.point}:kill@{stage.chance.randint(*self.turns)}"}
 
 
+# Late enough that something was POSTed since the start: that tells how long the recovery took.
 PLACES = (
-    Place("emit.unsent", (10, 40)),
-    Place("emit.uncommitted", (2, 8)),
-    Place("emit.committed", (10, 40)),
-    Place("claim.committed", (3, 20), settings={"max_handed_off": "0"}),
-    Place("attempt.unsent", (2 * IN_FLIGHT + 1, 90)),  # so that one at least was sent since the start
+    Place("emit.unsent", (40, 80)),
+    Place("emit.uncommitted", (6, 12)),
+    Place("emit.committed", (40, 80)),
+    Place("claim.committed", (8, 24), settings={"max_handed_off": "0"}),
+    Place("attempt.unsent", (2 * IN_FLIGHT + 1, 90)),
     Place("", provoke=received),
     Place("attempt.answered", (10, 60)),
     Place("record.uncommitted", (5, 20)),
