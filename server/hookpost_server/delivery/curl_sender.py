@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pycurl
@@ -21,6 +20,7 @@ from .curl_transfer import Target, Transfer, target_of
 from .egress import phase_of
 from .handshakes import Handshakes
 from .names import Names
+from .seats import Seats
 
 MAX_IDLE = 2000  # kept connections of all hosts together
 
@@ -36,7 +36,7 @@ class CurlSender:
         self._trust = _trust(tls)
         self._names = Names()
         self._handshakes = Handshakes()
-        self._connections: dict[tuple[str, int], _Connections] = {}  # of TLS hosts
+        self._seats: dict[tuple[str, int], Seats] = {}  # of TLS hosts
         self._spare: list[Transfer] = []
 
     async def close(self) -> None:
@@ -70,32 +70,28 @@ class CurlSender:
     async def _send_by_tls(
         self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
     ) -> Outcome:
-        """Takes a turn first if a handshake is to be expected: libcurl does not tell before it connects."""
+        """Takes a seat on a kept connection, or a turn for a handshake."""
         loop = asyncio.get_running_loop()
         origin = (target.host, target.port)
-        connections = self._connections.get(origin)
-        if connections is None:
-            if len(self._connections) > MAX_IDLE:
-                self._connections.clear()
-            connections = self._connections[origin] = _Connections()
-        connections.busy += 1
+        seats = self._seats.get(origin)
+        if seats is None:
+            if len(self._seats) > MAX_IDLE:
+                self._seats.clear()
+            seats = self._seats[origin] = Seats()
+        before = loop.time()
+        turn = await seats.take(self._handshakes)
+        if turn:
+            transfer.connected = _once(self._handshakes.end)
+        deadline += loop.time() - before  # the wait is not the receiver's
+        kept = False
         try:
-            if connections.busy > connections.open:
-                before = loop.time()
-                if await self._handshakes.begin():
-                    transfer.connected = _once(self._handshakes.end)
-                deadline += loop.time() - before  # the wait is not the receiver's
-            try:
-                outcome = await self._perform(transfer, request, target, resolve, deadline)
-            finally:
-                transfer.connected()
-            if transfer.handle.getinfo(pycurl.NUM_CONNECTS) and connections.busy > connections.open:
-                connections.open += 1
-            if outcome.status is None:
-                connections.open = max(0, connections.open - 1)
+            outcome = await self._perform(transfer, request, target, resolve, deadline)
+            # With a turn but no new connection it sat on one that was left meanwhile: that seat is counted already.
+            kept = transfer.keeps and not (turn and not transfer.handle.getinfo(pycurl.NUM_CONNECTS))
             return outcome
         finally:
-            connections.busy -= 1
+            transfer.connected()
+            seats.leave(kept=kept)
 
     async def _perform(
         self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
@@ -107,14 +103,6 @@ class CurlSender:
         except pycurl.error as error:
             return transfer.failed(error.args[0], str(error.args[1]), request)
         return transfer.ended()
-
-
-@dataclass(slots=True)
-class _Connections:
-    """How many connections a host is thought to have: a guess, put right by each exchange."""
-
-    open: int = 0
-    busy: int = 0
 
 
 def _once(call: Callable[[], None]) -> Callable[[], None]:

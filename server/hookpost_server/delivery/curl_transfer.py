@@ -201,6 +201,11 @@ class Transfer:
             return -1
         return None
 
+    @property
+    def keeps(self) -> bool:
+        """After an exchange: its connection can serve another, as far as the answer tells (RFC 9112, 9.3)."""
+        return bool(self._status) and not self._cut and ("connection", "close") not in self._headers
+
     def ended(self) -> Outcome:
         """The outcome when libcurl has no complaint: it has none about a head that breaks off either."""
         if not self._status:
