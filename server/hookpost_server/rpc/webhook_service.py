@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -211,8 +212,10 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             elif bucket == 60 and window > MAX_MINUTES:
                 faults.note("bucket", "must be an hour (3600s) for windows of more than 25 h")
         await self._webhooks.get(tenant_id, webhook_id)
-        figures = await self._health.of(tenant_id, [webhook_id], window)
-        series = await self._health.series(tenant_id, webhook_id, window, by_hour=bucket == 3600)
+        figures, series = await asyncio.gather(
+            self._health.of(tenant_id, [webhook_id], window),
+            self._health.series(tenant_id, webhook_id, window, by_hour=bucket == 3600),
+        )
         return webhook_service_pb2.GetWebhookHealthResponse(
             health=convert.health(figures[webhook_id]),
             series=[convert.health_point(point) for point in series],
