@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "console": {"domain", "store", "actions"},
     "monitoring": {"domain", "store"},
     "upkeep": {"domain", "store"},
+    "readings": {"config", "store", "delivery", "monitoring"},
     "startup": {"domain", "config", "embedded", "store", "delivery", "monitoring"},
     "app": {
         *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
-        *("failpoints", "upkeep"),
+        *("failpoints", "upkeep", "readings"),
     },
     "supervisor": {"config", "telemetry", "startup", "app"},
     "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},

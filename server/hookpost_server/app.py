@@ -25,11 +25,12 @@ from .domain.delivery import Record
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
-from .monitoring.gauges import Readings, gauges
+from .monitoring.gauges import gauges
 from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
 from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
+from .readings import Parts, readings
 from .rpc.api_key_service import ApiKeyService
 from .rpc.delivery_service import DeliveryService
 from .rpc.event_service import EventService
@@ -53,6 +54,7 @@ from .store.replays import Replays
 from .store.retention import Retention
 from .store.revisions import Revisions
 from .store.suspensions import Suspensions
+from .store.unanswered import Unanswered
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
@@ -139,11 +141,13 @@ class _Server:
             config.suspend_after,
             breakers.held,
         )
+        self._unanswered = Unanswered(database, lease=config.lease, released=self._dispatcher.wake)
         self._group_commit = GroupCommit(
             MeteredEvents(database, lease=config.lease, metrics=metrics),
             max_queued=config.max_queued_events,
             room=self._dispatcher.room,
             committed=self._dispatcher.accept,
+            unanswered=self._unanswered.note,
         )
         rules = SettingsRules(
             UrlRules(config.allow_http, policy), config.signature_header, lambda name: name in known_types
@@ -190,28 +194,9 @@ class _Server:
         self._database_up = True
         self._watch = Watch(metrics, Backlog(database))
         self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        for gauge in gauges(self._readings()):
+        parts = Parts(self._group_commit, self._dispatcher, self._recorder, database, self._watch)
+        for gauge in gauges(readings(config, parts, database_up=lambda: self._database_up)):
             metrics.add(gauge)
-
-    def _readings(self) -> Readings:
-        return Readings(
-            queued_events=lambda: self._group_commit.queued,
-            queued_bytes=lambda: self._group_commit.queued_bytes,
-            max_queued_events=self._config.max_queued_events,
-            handed_off=lambda: self._dispatcher.load().waiting,
-            handed_off_bytes=lambda: self._dispatcher.load().waiting_bytes,
-            max_handed_off=self._config.max_handed_off,
-            in_flight=lambda: self._dispatcher.in_flight,
-            max_in_flight=self._config.max_in_flight,
-            outcomes_waiting=lambda: self._recorder.waiting,
-            breakers=lambda: {
-                "closed": self._dispatcher.load().lanes,
-                **{state.value: count for state, count in self._dispatcher.breakers.items()},
-            },
-            pool=self._database.usage,
-            database_up=lambda: self._database_up,
-            behind=lambda: self._watch.behind,
-        )
 
     def _recorded(self, records: Sequence[Record]) -> None:
         self._dispatcher.recorded(records)
@@ -230,6 +215,7 @@ class _Server:
                 helpers = [
                     background.create_task(self._directory.run(), name="directory"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
+                    background.create_task(self._unanswered.run(), name="unanswered"),
                     background.create_task(self._watch_health(), name="health"),
                 ]
                 recorder = background.create_task(self._recorder.run(), name="recorder")

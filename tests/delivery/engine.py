@@ -25,6 +25,7 @@ from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.group_commit import GroupCommit
 from hookpost_server.store.suspensions import Suspensions
+from hookpost_server.store.unanswered import Unanswered
 from hookpost_server.store.webhooks import Webhooks
 from tests.store import making
 from tests.store.making import TENANT
@@ -76,8 +77,13 @@ class Engine:
             lease=lease,
             poll_interval=poll_interval,
         )
+        self.unanswered = Unanswered(database, lease=lease, released=self.dispatcher.wake)
         self.group = GroupCommit(
-            self.events, max_queued=10_000, room=self.dispatcher.room, committed=self.dispatcher.accept
+            self.events,
+            max_queued=10_000,
+            room=self.dispatcher.room,
+            committed=self.dispatcher.accept,
+            unanswered=self.unanswered.note,
         )
         self.max_waiting = max_waiting
         self.grace = making.PATIENCE
@@ -93,6 +99,7 @@ class Engine:
             "directory": self.directory.run(),
             "recorder": self.recorder.run(),
             "group": self.group.run(),
+            "unanswered": self.unanswered.run(),
             "dispatcher": self.dispatcher.run(self.grace),
         }
         self.tasks = {name: asyncio.create_task(part) for name, part in parts.items()}
@@ -112,6 +119,7 @@ class Engine:
             self.recorder.stop()
             await asyncio.wait([self.tasks["recorder"]])
             self.tasks["directory"].cancel()
+            self.tasks["unanswered"].cancel()
             await self.sender.close()
             results = await asyncio.gather(*self.tasks.values(), return_exceptions=True)
         faults = [r for r in results if isinstance(r, BaseException) and not isinstance(r, asyncio.CancelledError)]

@@ -34,21 +34,26 @@ class Seats:
         if self._free:
             self._free -= 1
             return False
-        seat = loop.create_future()
+        seat: asyncio.Future[None] = loop.create_future()
         self._waiting.append(seat)
-        turn = loop.create_task(handshakes.begin())
         try:
-            await asyncio.wait((seat, turn), return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.TaskGroup() as either:
+                turn = either.create_task(handshakes.begin())
+                await asyncio.wait((seat, turn), return_when=asyncio.FIRST_COMPLETED)
+                if not turn.done():
+                    turn.cancel()
         except asyncio.CancelledError:
-            self._give_up(seat, turn, handshakes)
-            if seat.done() and not seat.cancelled():
+            if not seat.cancel():
                 self.leave(kept=True)
             raise
-        if not seat.done():
-            self._waiting.remove(seat)
-            return turn.result()
-        self._give_up(seat, turn, handshakes)
-        return False
+        finally:
+            has_turn = not turn.cancelled() and turn.result()
+            if has_turn and seat.done():
+                handshakes.end()
+        if seat.done():
+            return False
+        self._waiting.remove(seat)
+        return has_turn
 
     def leave(self, *, kept: bool) -> None:
         """The exchange is over; `kept`: its connection can serve another."""
@@ -61,11 +66,3 @@ class Seats:
                 seat.set_result(None)
                 return
         self._free += 1
-
-    def _give_up(self, seat: asyncio.Future[None], turn: asyncio.Task[bool], handshakes: Handshakes) -> None:
-        seat.cancel()
-        if turn.done():
-            if turn.result():
-                handshakes.end()
-        else:
-            turn.cancel()

@@ -1,0 +1,47 @@
+"""Where the gauges look: each reading, at the part that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .config import Config
+from .delivery.dispatcher import Dispatcher
+from .delivery.recorder import Recorder
+from .monitoring.gauges import Readings
+from .monitoring.watch import Watch
+from .store.database import Database
+from .store.group_commit import GroupCommit
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a process that are looked at."""
+
+    group_commit: GroupCommit
+    dispatcher: Dispatcher
+    recorder: Recorder
+    database: Database
+    watch: Watch
+
+
+def readings(config: Config, of: Parts, *, database_up: Callable[[], bool]) -> Readings:
+    """What is read at each scrape."""
+    return Readings(
+        queued_events=lambda: of.group_commit.queued,
+        queued_bytes=lambda: of.group_commit.queued_bytes,
+        max_queued_events=config.max_queued_events,
+        handed_off=lambda: of.dispatcher.load().waiting,
+        handed_off_bytes=lambda: of.dispatcher.load().waiting_bytes,
+        max_handed_off=config.max_handed_off,
+        in_flight=lambda: of.dispatcher.in_flight,
+        max_in_flight=config.max_in_flight,
+        outcomes_waiting=lambda: of.recorder.waiting,
+        breakers=lambda: {
+            "closed": of.dispatcher.load().lanes,
+            **{state.value: count for state, count in of.dispatcher.breakers.items()},
+        },
+        pool=of.database.usage,
+        database_up=database_up,
+        behind=lambda: of.watch.behind,
+    )
