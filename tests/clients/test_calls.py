@@ -218,7 +218,7 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_service_config_is_that_of_the_api() -> None:
     ours = json.loads((ROOT / "clients/python/hookpost/service_config.json").read_text())
     assert ours == json.loads((ROOT / "proto/service_config.json").read_text())
-    for config in ours["methodConfig"]:
-        for name in config["name"]:
+    for each in ours["methodConfig"]:
+        for name in each["name"]:
             service = pool.Default().FindServiceByName(name["service"])
             assert name["method"] in service.methods_by_name
