@@ -274,8 +274,3 @@ class NotSupported(HookpostError):
     """This server can't do that."""
 
     reason = "NOT_SUPPORTED"
-
-
-def not_yet(what: str) -> NotSupported:
-    """For a part of the API that this version does not have."""
-    return NotSupported(f"{what} is not available in this version of Hookpost")
