@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +23,8 @@ from hookpost.v1 import (
 from hookpost_server.config import Address
 from hookpost_server.domain.api_key import ALL_TENANTS, Scope
 from hookpost_server.store.api_keys import ApiKeys
-from tests.rpc.serving import Client, refused
+from hookpost_server.store.database import Database
+from tests.rpc.serving import Client, config, refused, serving
 
 FILES = (
     api_key_service_pb2,
@@ -120,6 +122,22 @@ class Secured:
 
     async def caller(self, *scopes: Scope, tenant: str = ALL_TENANTS) -> Caller:
         return Caller(self.channel, await self.key(*scopes, tenant=tenant))
+
+
+@contextlib.asynccontextmanager
+async def securing(database_url: str, **settings: Any) -> AsyncIterator[Secured]:
+    """A server that needs keys; there is one already, which nobody has."""
+    database = await Database.open(database_url, max_size=2)
+    try:
+        keys = ApiKeys(database)
+        await keys.create(ALL_TENANTS, "the first", [Scope.ADMIN])
+        async with (
+            serving(config(database_url, auth="keys", **settings)) as running,
+            grpc.aio.insecure_channel(str(running.address)) as channel,
+        ):
+            yield Secured(running.address, database_url, keys, channel)
+    finally:
+        await database.close()
 
 
 class Authorized(Client):

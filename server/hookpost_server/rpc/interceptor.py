@@ -70,8 +70,9 @@ class Edge(grpc.aio.ServerInterceptor):
             self.idle.set()
         seconds = time.monotonic() - started
         self._meter.called(method, code, seconds)
-        if (code != "OK" and not quiet) or self._verbose:
-            level = log.error if code == "INTERNAL" else log.debug if code == "OK" else log.info
+        quiet = quiet or code == "OK"
+        if not quiet or self._verbose:
+            level = log.error if code == "INTERNAL" else log.debug if quiet else log.info
             given = tracing.given(context)
             level(
                 "rpc.finished",
