@@ -94,7 +94,7 @@ def test_a_message_that_says_more_stays() -> None:
             ExitCode.FAILED,
             "try again in 2.0 s",
         ),
-        (CODES.UNAUTHENTICATED, details(info("UNAUTHENTICATED")), ExitCode.DENIED, "HOOKPOST_TOKEN"),
+        (CODES.UNAUTHENTICATED, details(info("UNAUTHENTICATED")), ExitCode.DENIED, "HOOKPOST_API_KEY"),
         (CODES.PERMISSION_DENIED, details(info("SCOPE_MISSING", scope="READ")), ExitCode.DENIED, "READ"),
         (CODES.INTERNAL, details(info("INTERNAL", incident="42")), ExitCode.FAILED, "incident 42"),
         (CODES.INTERNAL, details(info("INTERNAL")), ExitCode.FAILED, "(incident not given)"),

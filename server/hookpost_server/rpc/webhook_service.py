@@ -147,7 +147,7 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def GetSigningKey(
         self, request: webhook_service_pb2.GetSigningKeyRequest, context: Context
     ) -> webhook_service_pb2.GetSigningKeyResponse:
-        webhook = await self._webhooks.get(*_named(request))
+        webhook = await self._webhooks.reveal_keys(*_named(request))
         return webhook_service_pb2.GetSigningKeyResponse(
             keys=[
                 webhook_service_pb2.RevealedSigningKey(key=convert.signing_key(key), secret=key.secret)

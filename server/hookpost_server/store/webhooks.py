@@ -9,8 +9,9 @@ import asyncpg
 
 from .. import failpoints
 from ..domain import errors, ids
-from ..domain.webhook import Settings, State, Webhook, unknown_type
-from . import resumption, signing_keys
+from ..domain.audit import Action
+from ..domain.webhook import Settings, State, Webhook, differing, unknown_type
+from . import audit, resumption, signing_keys
 from .database import Database
 from .revisions import Revisions
 from .webhook_register import COLUMNS, SETTINGS, WebhookRegister, from_row, values
@@ -56,11 +57,12 @@ class Webhooks(WebhookRegister):
                 first = await connection.fetchrow(self.REPEATED, tenant_id, request_id)
                 if first is None or first["request_digest"] != digest:
                     raise errors.RequestIdReused(request_id)
-                return await self._read(connection, tenant_id, first["id"])
+                return await self._revealed(connection, tenant_id, first["id"])
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
             await Revisions.note(connection, tenant_id, webhook_id)
+            await self._note(connection, tenant_id, Action.WEBHOOK_CREATED, webhook_id)
             return await self._read(connection, tenant_id, webhook_id)
 
     async def _hold_types(self, connection: asyncpg.Connection, settings: Settings) -> None:
@@ -94,6 +96,8 @@ class Webhooks(WebhookRegister):
             settings = change(before.settings)
             await connection.execute(self.UPDATE, webhook_id, tenant_id, *values(settings))
             await Revisions.note(connection, tenant_id, webhook_id)
+            changed = differing(before.settings, settings)
+            await self._note(connection, tenant_id, Action.WEBHOOK_UPDATED, webhook_id, fields=changed)
             if settings.event_types != before.settings.event_types:
                 await self._hold_types(connection, settings)
                 await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
@@ -131,8 +135,11 @@ class Webhooks(WebhookRegister):
     async def _set_state(self, tenant_id: str, webhook_id: UUID, state: State, reason: str) -> Webhook:
         async with self._database.transaction() as connection:
             done = await connection.execute(self.SET_STATE, webhook_id, tenant_id, int(state), reason)
-            if state is State.ACTIVE and done == "UPDATE 1":
-                await connection.execute(self.FORGIVE, webhook_id, tenant_id)
+            if done == "UPDATE 1":
+                action = Action.WEBHOOK_ENABLED if state is State.ACTIVE else Action.WEBHOOK_DISABLED
+                await self._note(connection, tenant_id, action, webhook_id)
+                if state is State.ACTIVE:
+                    await connection.execute(self.FORGIVE, webhook_id, tenant_id)
             return await self._read(connection, tenant_id, webhook_id)
 
     DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
@@ -160,6 +167,7 @@ class Webhooks(WebhookRegister):
             await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
             await signing_keys.delete(connection, tenant_id, webhook_id)
             await connection.execute(self.DELETE, webhook_id, tenant_id)
+            await self._note(connection, tenant_id, Action.WEBHOOK_DELETED, webhook_id)
         cancelled = 0
         while cancelled < CANCEL_MOST:
             async with self._database.by_key() as connection:
@@ -168,6 +176,22 @@ class Webhooks(WebhookRegister):
             if step < CANCEL_STEP:
                 break
         return cancelled
+
+    async def reveal_keys(self, tenant_id: str, webhook_id: UUID) -> Webhook:
+        """With its keys in force, for somebody who will see them: it is noted who. Raises NotFound."""
+        async with self._database.transaction() as connection:
+            return await self._revealed(connection, tenant_id, webhook_id)
+
+    async def _revealed(self, connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> Webhook:
+        webhook = await self._read(connection, tenant_id, webhook_id)
+        await self._note(connection, tenant_id, Action.SIGNING_KEY_REVEALED, webhook_id)
+        return webhook
+
+    @staticmethod
+    async def _note(
+        connection: asyncpg.Connection, tenant_id: str, action: Action, webhook_id: UUID, **details: object
+    ) -> None:
+        await audit.note(connection, tenant_id, action, ids.text(ids.WEBHOOK, webhook_id), **details)
 
     BUMP = "update webhooks set version = version + 1, update_time = now() where id = $1 and tenant_id = $2"
 
@@ -182,12 +206,13 @@ class Webhooks(WebhookRegister):
             await self._locked(connection, tenant_id, webhook_id)
             known = request_id and await signing_keys.made_by(connection, tenant_id, webhook_id, request_id)
             if known:
-                return await self._read(connection, tenant_id, webhook_id), known
+                return await self._revealed(connection, tenant_id, webhook_id), known
             await signing_keys.retire(connection, tenant_id, webhook_id, overlap)
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
             await Revisions.note(connection, tenant_id, webhook_id)
+            await self._note(connection, tenant_id, Action.SIGNING_KEY_ROTATED, webhook_id, overlap=overlap)
             failpoints.hit("rotate.uncommitted")
             webhook = await self._read(connection, tenant_id, webhook_id)
         failpoints.hit("rotate.committed")
