@@ -96,7 +96,7 @@ class _Server:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open")
+        webhooks = Webhooks(edge, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)

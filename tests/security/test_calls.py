@@ -29,7 +29,7 @@ from tests.security.calling import METHODS, Caller, Path, request_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MANY = 100_000
+MANY = 20_000
 MIB = 1 << 20
 
 

@@ -16,16 +16,18 @@ from .database import Database
 from .revisions import Revisions
 from .webhook_register import COLUMNS, SETTINGS, WebhookRegister, from_row, values
 
+MOST = 10_000  # webhooks of a tenant, by default: an event may go to all of them
 CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statement, and by one delete
 
 
 class Webhooks(WebhookRegister):
     """Verbs on webhooks."""
 
-    def __init__(self, database: Database, *, open_types: bool = False) -> None:
-        """`open_types` lets webhooks subscribe to types that are not in the catalogue."""
+    def __init__(self, database: Database, *, open_types: bool = False, most: int = MOST) -> None:
+        """`open_types` lets webhooks subscribe to types that are not in the catalogue; `most`: webhooks of a tenant."""
         super().__init__(database)
         self._open_types = open_types
+        self._most = most
 
     CREATE = f"""
         insert into webhooks (id, tenant_id, {SETTINGS}, state, request_id, request_digest)
@@ -33,6 +35,7 @@ class Webhooks(WebhookRegister):
         on conflict do nothing returning id
     """  # noqa: S608
     REPEATED = "select id, request_digest from webhooks where tenant_id = $1 and request_id = $2"
+    COUNT = "select count(*) from webhooks where tenant_id = $1"
     SUBSCRIBE = """
         insert into subscriptions (tenant_id, pattern, webhook_id)
         select $1, pattern, $2 from unnest($3::text[]) pattern order by pattern
@@ -45,7 +48,8 @@ class Webhooks(WebhookRegister):
     ) -> Webhook:
         """An active webhook with its key. A known request id answers the first webhook.
 
-        Raises RequestIdReused, and InvalidFields for an event type that was deleted since it was looked up.
+        Raises RequestIdReused, LimitExceeded, and InvalidFields for an event type that was deleted since it was looked
+        up.
         """
         webhook_id = ids.new(self._database.now())
         async with self._database.transaction() as connection:
@@ -58,6 +62,8 @@ class Webhooks(WebhookRegister):
                 if first is None or first["request_digest"] != digest:
                     raise errors.RequestIdReused(request_id)
                 return await self._revealed(connection, tenant_id, first["id"])
+            if await connection.fetchval(self.COUNT, tenant_id) > self._most:
+                raise errors.LimitExceeded(f"the tenant has {self._most:,} webhooks already; delete some")
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
