@@ -27,6 +27,7 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class _Entry:
     key: ApiKey
+    principal: Principal
     checked: float  # monotonic
     used: float  # monotonic
 
@@ -40,23 +41,23 @@ class KnownKeys:
     def __init__(self, store: ApiKeys, database: Database) -> None:
         self._store = store
         self._database = database
-        self._entries: dict[UUID, _Entry] = {}
+        self._entries: dict[str, _Entry] = {}  # by the part of the text that names the key
         self._wanted: dict[UUID, asyncio.Future[ApiKey | None]] = {}
         self._asked = asyncio.Event()
         self._lasting: dict[UUID, set[asyncio.Timeout]] = {}
 
     async def authenticate(self, text: str) -> Principal | None:
         """Whom a key's text lets in; None: nobody. Raises DatabaseUnavailable, and BacklogFull when many ask."""
-        key_id = api_key.id_of(text)
-        key = None if key_id is None else await self._key(key_id)
-        return key.principal if api_key.opens(text, key, self._database.now()) and key else None
-
-    async def _key(self, key_id: UUID) -> ApiKey | None:
-        entry = self._entries.get(key_id)
+        entry = self._entries.get(api_key.stem_of(text))
         now = time.monotonic()
         if entry is not None and now - entry.checked < STALE_AFTER:
             entry.used = now
-            return entry.key
+            return entry.principal if api_key.opens(text, entry.key, self._database.now()) else None
+        key_id = api_key.id_of(text)
+        key = None if key_id is None else await self._loaded(key_id)
+        return key.principal if api_key.opens(text, key, self._database.now()) and key else None
+
+    async def _loaded(self, key_id: UUID) -> ApiKey | None:
         loading = self._wanted.get(key_id)
         if loading is None:
             if len(self._wanted) >= MOST_WANTED:
@@ -109,34 +110,35 @@ class KnownKeys:
                     future.exception()  # nobody may be waiting any more
             return
         for key_id, future in wanted.items():
-            self._entries.pop(key_id, None)
-            if key_id in found:
-                self._entries[key_id] = _Entry(found[key_id], now, now)
+            self._entries.pop(api_key.stem(key_id), None)
+            if key := found.get(key_id):
+                self._entries[api_key.stem(key_id)] = _Entry(key, key.principal, now, now)
             if not future.done():
                 future.set_result(found.get(key_id))
 
     async def _refresh(self) -> None:
         now = time.monotonic()
-        for key_id in self._lasting.keys() & self._entries.keys():
-            self._entries[key_id].used = now
-        self._entries = {key_id: each for key_id, each in self._entries.items() if now - each.used < FORGET_AFTER}
+        for each in self._entries.values():
+            if each.key.id in self._lasting:
+                each.used = now
+        self._entries = {stem: each for stem, each in self._entries.items() if now - each.used < FORGET_AFTER}
         if not self._entries:
             return
         try:
-            found = await self._store.get_many(list(self._entries))
-            await self._store.used([key_id for key_id, each in self._entries.items() if each.used >= each.checked])
+            found = await self._store.get_many([each.key.id for each in self._entries.values()])
+            await self._store.used([each.key.id for each in self._entries.values() if each.used >= each.checked])
         except errors.DatabaseUnavailable as error:
             log.warning("api_keys.refresh_failed", error=error.message)
             return
-        self._entries = {key_id: each for key_id, each in self._entries.items() if key_id in found}
-        for key_id, entry in self._entries.items():
-            entry.key, entry.checked = found[key_id], now
+        self._entries = {stem: each for stem, each in self._entries.items() if each.key.id in found}
+        for each in self._entries.values():
+            each.key, each.checked = found[each.key.id], now
         self._end_lasting()
 
     def _end_lasting(self) -> None:
         now = asyncio.get_running_loop().time()
         for key_id, limits in self._lasting.items():
-            entry = self._entries.get(key_id)
+            entry = self._entries.get(api_key.stem(key_id))
             if entry is None or not entry.key.works(self._database.now()):
                 for limit in limits:
                     limit.reschedule(now)
