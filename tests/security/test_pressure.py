@@ -6,11 +6,14 @@ import asyncio
 import ssl
 import time
 
+import asyncpg
 import grpc
 import pytest
 
+from hookpost.emitter import Emitter
 from hookpost.v1 import event_service_pb2, webhook_service_pb2
 from hookpost_server.domain import ids
+from hookpost_server.rpc import server as rpc_server
 from hookpost_server.store.database import Database
 from hookpost_server.store.event_types import EventTypes
 from hookpost_server.store.events import Emitted, Events, Room
@@ -187,3 +190,24 @@ async def test_f19_a_loop_is_as_fast_as_its_webhook_may_be(client: Client, recei
     assert len(receiver.requests) <= rate * (time.monotonic() - began) + 2
     circle.cancel()
     await asyncio.gather(circle, return_exceptions=True)
+
+
+async def test_f11_old_connections_are_closed_and_nothing_is_missed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lasts is opened again by its client, on a new connection, perhaps to another node."""
+    short = [("grpc.max_connection_age_ms", 300), ("grpc.max_connection_age_grace_ms", 100)]
+    options = [option for option in rpc_server.OPTIONS if "connection_age" not in option[0]] + short
+    monkeypatch.setattr(rpc_server, "OPTIONS", options)
+    async with serving(config(database_url)) as server, connected(server.address) as client:
+        watch = client.watch()
+        await watch.read()
+        answered = []
+        async with Emitter(client.channel, metadata=()) as emitter:
+            while not watch.done() or len(answered) < 20:
+                answered.append((await emitter.emit(client.emit_request())).event_id)
+        assert await watch.code() == grpc.StatusCode.UNAVAILABLE  # what the command line goes on after
+        assert len(set(answered)) == len(answered)
+        connection = await asyncpg.connect(database_url)
+        assert await connection.fetchval("select count(*) from events") == len(answered)
+        await connection.close()
