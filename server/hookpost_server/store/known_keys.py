@@ -19,6 +19,7 @@ from .database import Database
 REFRESH_INTERVAL = 1.5  # seconds between looks for keys that were revoked
 STALE_AFTER = 4.5  # seconds; nobody is let in by what was read longer ago
 FORGET_AFTER = 300.0  # seconds without use
+LOOK_UP_TIMEOUT = 5.0  # seconds
 MOST_WANTED = 1000  # unknown keys that wait to be looked up together
 
 log = structlog.get_logger()
@@ -64,7 +65,11 @@ class KnownKeys:
                 raise errors.BacklogFull("too many API keys are being looked up")
             loading = self._wanted[key_id] = asyncio.get_running_loop().create_future()
             self._asked.set()
-        return await asyncio.shield(loading)
+        try:
+            async with asyncio.timeout(LOOK_UP_TIMEOUT):
+                return await asyncio.shield(loading)
+        except TimeoutError:
+            raise errors.DatabaseUnavailable("API keys could not be read in time") from None
 
     @contextlib.asynccontextmanager
     async def lasting(self, principal: Principal) -> AsyncIterator[None]:
