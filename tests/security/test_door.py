@@ -13,6 +13,8 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from hookpost.emitter import EmitError, Emitter
+from hookpost.v1.event_service_pb2 import EmitEventRequest
 from hookpost_server.domain import api_key, ids
 from hookpost_server.domain.api_key import Scope
 from hookpost_server.rpc import door, failure_limit
@@ -143,6 +145,19 @@ class TestNobody:
             await eventually(stopped)
             for call in (watch, stream):
                 assert await call.code() == UNAUTHENTICATED
+
+    async def test_f1_the_emitter_finds_its_key_in_its_environment(
+        self, secured: Secured, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        event = EmitEventRequest(type="User.Created", json="{}")
+        monkeypatch.setenv("HOOKPOST_API_KEY", await secured.key(Scope.EVENTS_EMIT))
+        async with Emitter(secured.channel) as emitter:
+            assert (await emitter.emit(event)).event_id
+        monkeypatch.delenv("HOOKPOST_API_KEY")
+        async with Emitter(secured.channel) as emitter:
+            with pytest.raises(EmitError) as caught:
+                await emitter.emit(event)
+        assert caught.value.code == UNAUTHENTICATED
 
     async def test_f1_a_new_key_works_at_once(self, secured: Secured) -> None:
         for _ in range(3):

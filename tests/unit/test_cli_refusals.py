@@ -81,6 +81,13 @@ def test_a_message_that_says_more_stays() -> None:
             ExitCode.NOT_FOUND,
             "hookpost webhook list",
         ),
+        (
+            CODES.NOT_FOUND,
+            details(info("RESOURCE_NOT_FOUND"), error_details_pb2.ResourceInfo(resource_type="tenant")),
+            ExitCode.NOT_FOUND,
+            "HOOKPOST_TENANT",
+        ),
+        (CODES.PERMISSION_DENIED, details(info("TENANT_BOUND", tenant_id="a")), ExitCode.DENIED, "--tenant '*'"),
         (CODES.ABORTED, details(info("ETAG_MISMATCH", etag="2")), ExitCode.FAILED, "etag"),
         (
             CODES.ALREADY_EXISTS,

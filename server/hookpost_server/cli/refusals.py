@@ -129,7 +129,9 @@ def _hint(code: grpc.StatusCode, details: Details) -> str:
     hints = []
     if details.reason == "RESOURCE_NOT_FOUND":
         kind = details.resource_type.lower().replace(" ", "_")
-        if kind in _LISTS:
+        if kind == "tenant":
+            hints.append("the API key is bound to another tenant; name that one with --tenant or HOOKPOST_TENANT")
+        elif kind in _LISTS:
             hints.append(f"{_LISTS[kind]} shows those that exist for this tenant")
     elif details.reason in _BY_REASON:
         hints.append(_BY_REASON[details.reason].format_map(_Known(details.metadata)))
