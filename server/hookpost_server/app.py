@@ -32,13 +32,16 @@ from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
 from .readings import Parts, readings
 from .rpc.api_key_service import ApiKeyService
+from .rpc.certificates import Certificates
 from .rpc.delivery_service import DeliveryService
+from .rpc.door import Door
 from .rpc.event_service import EventService
 from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
 from .startup import StartError
+from .store.api_keys import ApiKeys
 from .store.backlog import Backlog
 from .store.changes import ChangeFeed
 from .store.composers import Composers
@@ -49,6 +52,7 @@ from .store.events import Events
 from .store.expiry import Expiry
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
+from .store.known_keys import KnownKeys
 from .store.partitions import Partitions
 from .store.replays import Replays
 from .store.retention import Retention
@@ -74,17 +78,16 @@ class Running:
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
+    startup.check_exposure(config)
     startup.check_ports(config)
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         await startup.migrate(url)
-        database = await startup.open_database(url)
-        try:
+        async with startup.opened(url) as database:
+            await startup.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
             await _Server(config, database, composer).run(shown, ready, stop)
-        finally:
-            await database.close()
     log.info("server.stopped")
 
 
@@ -95,7 +98,7 @@ class _Server:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open")
+        webhooks = Webhooks(edge, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)
@@ -161,19 +164,12 @@ class _Server:
             now=database.now,
         )
         self._watches = Watches(ChangeFeed(edge))
+        self._keys = KnownKeys(ApiKeys(database), database)
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
             EventService(
-                intake,
-                self._group_commit,
-                events,
-                calls,
-                webhooks,
-                event_types,
-                self._first_attempts,
-                metrics,
-                spans,
+                intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
             ),
             EventTypeService(event_types),
             DeliveryService(
@@ -186,8 +182,10 @@ class _Server:
                 wake=self._dispatcher.wake,
                 held_for=breakers.held_for,
             ),
-            ApiKeyService(),
+            ApiKeyService(ApiKeys(edge)),
+            Door(self._keys if config.needs_keys else None),
             metrics,
+            certificates=Certificates.of(config.tls_cert, config.tls_key, config.tls_client_ca),
             share_port=config.share_port,
         )
         self._serving = False
@@ -214,6 +212,7 @@ class _Server:
             async with asyncio.TaskGroup() as background:
                 helpers = [
                     background.create_task(self._directory.run(), name="directory"),
+                    background.create_task(self._keys.run(), name="keys"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
                     background.create_task(self._unanswered.run(), name="unanswered"),
                     background.create_task(self._watch_health(), name="health"),
@@ -225,6 +224,8 @@ class _Server:
                     port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
                     raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
+                except ValueError as error:
+                    raise StartError(str(error), "check HOOKPOST_TLS_CERT, _KEY and _CLIENT_CA") from error
                 address = replace(self._config.grpc_address, port=port)
                 metrics = await self._start_metrics()
                 if metrics is not None:

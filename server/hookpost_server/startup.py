@@ -15,8 +15,9 @@ from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
-from .embedded import EmbeddedPostgres, EmbeddedPostgresError
+from .embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
 from .store import migrate as migrations
+from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
 
 if TYPE_CHECKING:
@@ -33,6 +34,33 @@ class StartError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class Exposed(StartError):
+    """The settings would let strangers in, or let others listen."""
+
+
+def check_exposure(config: Config) -> None:
+    """Raises Exposed when calls from beyond loopback would come without keys, or in clear text."""
+    if config.grpc_address.is_loopback or config.insecure_behind_proxy:
+        return
+    where = f"HOOKPOST_GRPC_ADDRESS={config.grpc_address} is beyond loopback, and"
+    proxy = "set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front does that"
+    if not config.needs_keys:
+        raise Exposed(f"{where} HOOKPOST_AUTH=off would let everybody in", f"set HOOKPOST_AUTH=keys; {proxy}")
+    if config.tls_cert is None:
+        raise Exposed(f"{where} calls would come without TLS", f"set HOOKPOST_TLS_CERT and HOOKPOST_TLS_KEY; {proxy}")
+
+
+async def check_keys(config: Config, database: Database) -> None:
+    """Raises Exposed when keys are needed and there is none: nobody could call."""
+    with database_errors():
+        if not config.needs_keys or await ApiKeys(database).any_works():
+            return
+    raise Exposed(
+        "every call needs an API key, and there is none",
+        "make the first with: hookpost key create --name admin --scope admin --tenant '*'",
+    )
 
 
 def check_ports(config: Config) -> None:
@@ -80,6 +108,16 @@ async def database_url(config: Config) -> AsyncIterator[tuple[str, str]]:
         await embedded.stop()
 
 
+@contextlib.asynccontextmanager
+async def any_database_url(config: Config) -> AsyncIterator[str]:
+    """As `database_url`, but joins the embedded one that another process runs there."""
+    if not config.database_url and (url := url_of_running(config.data_dir)):
+        yield url
+        return
+    async with database_url(config) as (url, _):
+        yield url
+
+
 def _shown(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or urllib.parse.parse_qs(parts.query).get("host", ["local socket"])[0]
@@ -99,10 +137,15 @@ async def migrate(url: str, *, check: bool = False) -> list[str]:
         return [str(migration) for migration in done]
 
 
-async def open_database(url: str) -> Database:
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
     """The pool. Raises StartError."""
     with database_errors():
-        return await Database.open(url)
+        database = await Database.open(url)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def sender(config: Config, policy: AddressPolicy) -> Sender:

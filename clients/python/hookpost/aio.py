@@ -32,10 +32,10 @@ class AsyncClient:
         metadata = self._connection.metadata()
         interceptors = [kind(metadata) for kind in _KINDS] if metadata else None
         if credentials is None:
-            self._channel = grpc.aio.insecure_channel(self._connection.address, options, interceptors=interceptors)
+            self._channel = grpc.aio.insecure_channel(self._connection.target, options, interceptors=interceptors)
         else:
             self._channel = grpc.aio.secure_channel(
-                self._connection.address, credentials, options, interceptors=interceptors
+                self._connection.target, credentials, options, interceptors=interceptors
             )
         self.services = Services(self._channel)
 
@@ -81,7 +81,7 @@ class AsyncClient:
 
     def emitter(self, *, window: int = WINDOW) -> Emitter:
         """For producers of many events: `async with client.emitter() as emitter`. Takes requests as generated."""
-        return Emitter(self._channel, window=window)
+        return Emitter(self._channel, metadata=(), window=window)
 
     async def _call(self, method: Callable[..., Awaitable[Any]], request: Any, timeout: float) -> Any:
         try:

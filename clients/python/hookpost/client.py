@@ -34,9 +34,9 @@ class Client:
         self._connection = Connection.of(address, **settings)
         credentials, options = self._connection.credentials(), self._connection.options()
         if credentials is None:
-            channel = grpc.insecure_channel(self._connection.address, options)
+            channel = grpc.insecure_channel(self._connection.target, options)
         else:
-            channel = grpc.secure_channel(self._connection.address, credentials, options)
+            channel = grpc.secure_channel(self._connection.target, credentials, options)
         self._channel = channel
         metadata = self._connection.metadata()
         self.services = Services(grpc.intercept_channel(channel, _Metadata(metadata)) if metadata else channel)

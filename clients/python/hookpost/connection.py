@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import grpc
 
+from hookpost import credentials
+
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 TIMEOUT = 10.0  # seconds for one call, its retries included
 
@@ -26,20 +28,20 @@ except PackageNotFoundError:
 class Connection:
     """Settings of a connection; what is left out comes from the environment.
 
-    `address`: `host:port` (HOOKPOST_ADDRESS, by default 127.0.0.1:50051). `api_key`: HOOKPOST_API_KEY.
-    `ca_file`: PEM of the authorities to trust (HOOKPOST_CA_FILE), by default those that gRPC brings.
-    `certificate_file`, `key_file`: PEM, for a server that asks for a client's certificate. `server_name`: if the
-    certificate is for another name than the address has. `tls`: on, unless the host is this machine.
-    `insecure`: allows an API key to go to another machine without TLS.
+    `address`: `host:port` (HOOKPOST_ADDRESS, by default 127.0.0.1:50051), with `https://` or `http://` before it to say
+    whether by TLS; without, TLS is on unless the host is this machine. `api_key`: HOOKPOST_API_KEY, or the content of
+    HOOKPOST_API_KEY_FILE. `ca_file`: PEM of the authorities to trust (HOOKPOST_CA), by default those that gRPC brings.
+    `certificate_file`, `key_file`: PEM, for a server that asks for a client's certificate (HOOKPOST_CLIENT_CERT,
+    HOOKPOST_CLIENT_KEY). `server_name`: if the certificate is for another name than the address has. `insecure`: allows
+    an API key to go to another machine without TLS.
     """
 
     address: str = field(default_factory=lambda: os.environ.get("HOOKPOST_ADDRESS", DEFAULT_ADDRESS))
-    api_key: str = field(default_factory=lambda: os.environ.get("HOOKPOST_API_KEY", ""), repr=False)
-    ca_file: str = field(default_factory=lambda: os.environ.get("HOOKPOST_CA_FILE", ""))
-    certificate_file: str = ""
-    key_file: str = ""
+    api_key: str = field(default_factory=lambda: credentials.api_key(os.environ), repr=False)
+    ca_file: str = field(default_factory=lambda: os.environ.get("HOOKPOST_CA", ""))
+    certificate_file: str = field(default_factory=lambda: os.environ.get("HOOKPOST_CLIENT_CERT", ""))
+    key_file: str = field(default_factory=lambda: os.environ.get("HOOKPOST_CLIENT_KEY", ""))
     server_name: str = ""
-    tls: bool | None = None
     insecure: bool = False
 
     @classmethod
@@ -47,23 +49,28 @@ class Connection:
         """With this address, if one is given."""
         return cls(**settings | ({"address": address} if address else {}))
 
+    @property
+    def target(self) -> str:
+        """The address as gRPC has it."""
+        return self.address.removeprefix("https://").removeprefix("http://").rstrip("/")
+
     def credentials(self) -> grpc.ChannelCredentials | None:
         """None: without TLS. Raises ValueError when an API key would be sent in the open, or files do not fit."""
-        local = _is_local(self.address)
-        if self.tls if self.tls is not None else not local:
+        local = _is_local(self.target)
+        if self.address.startswith("https://") or not (local or self.address.startswith("http://")):
             if bool(self.certificate_file) != bool(self.key_file):
                 raise ValueError("certificate_file and key_file belong together")
             return grpc.ssl_channel_credentials(_read(self.ca_file), _read(self.key_file), _read(self.certificate_file))
         if self.api_key and not local and not self.insecure:
             raise ValueError(
-                f"the API key would go to {self.address} without TLS; leave tls on, or say insecure=True if the way "
-                "there is safe"
+                f"the API key would go to {self.target} without TLS; say https://, or insecure=True if the way there is "
+                "safe"
             )
         return None
 
     def metadata(self) -> Sequence[tuple[str, str]]:
         """What goes with every call."""
-        return (("authorization", f"Bearer {self.api_key}"),) if self.api_key else ()
+        return credentials.bearer(self.api_key)
 
     def options(self) -> list[tuple[str, str | int]]:
         """gRPC's channel options: retries by the service config, keep-alive as the server allows it."""
