@@ -30,12 +30,13 @@ MAY_IMPORT = {
     "monitoring": {"domain", "store"},
     "upkeep": {"domain", "store"},
     "startup": {"domain", "config", "embedded", "store", "delivery", "monitoring"},
+    "master_keys": {"domain", "config", "startup", "store"},
     "app": {
         *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
-        *("failpoints", "upkeep"),
+        *("failpoints", "master_keys", "upkeep"),
     },
-    "supervisor": {"config", "telemetry", "startup", "app"},
-    "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},
+    "supervisor": {"config", "telemetry", "startup", "master_keys", "app"},
+    "cli": {"domain", "config", "telemetry", "startup", "master_keys", "app", "supervisor"},
 }
 # Who may import these packages. The generated API is known to the edge that speaks it and to the command line.
 ONLY_IN = {
@@ -49,6 +50,7 @@ ONLY_IN = {
     "asyncpg": {"store", "delivery", "monitoring", "upkeep", "startup", "embedded"},
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
+    "cryptography": {"domain"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
     "click": {"cli"},
