@@ -17,6 +17,8 @@ delivery.attempted      an attempt was recorded                     delivery_id,
                                                                     retry_in, error, trace_id
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
 delivery.postponed      no attempt: the database is away            delivery_id, error
+webhook.unreadable      its deliveries wait: what is stored of it   error, deliveries
+                        can't be read; tried again each lease
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
 rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms, trace_id
@@ -27,6 +29,7 @@ rpc.fault               a bug in a call                             incident, tr
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error
+secrets.sealed          what an older version had left unsealed     secrets
 recorder.abandoned      the process ends without the last outcomes,
                         because the database is away
 recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id, error

@@ -24,6 +24,7 @@ from hookpost_server.store.events import Events
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.faults.proxy import Proxy
+from tests.keys import RING
 from tests.store import making
 from tests.store.conftest import OpenDatabase
 from tests.store.making import TENANT
@@ -35,7 +36,7 @@ class Counting(Webhooks):
     """The real store, which counts what it is asked."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
+        super().__init__(database, RING)
         self.loads: list[int] = []
         self.checks: list[int] = []
 

@@ -21,7 +21,9 @@ from . import making, past
 from .making import TENANT
 
 WEEK = Lifetimes(Lifetime(7 * DAY))
-NOTHING = dict.fromkeys(("idempotency_keys", "replay_items", "other_changes", "health_minutes", "health_hours"), 0)
+NOTHING = dict.fromkeys(
+    ("idempotency_keys", "replay_items", "other_changes", "webhook_revisions", "health_minutes", "health_hours"), 0
+)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     DENIED = 4
     UNREACHABLE = 5
+    MASTER_KEY = 78
 
 
 class Failure(Exception):

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from hookpost_server import __version__
-from hookpost_server.cli import delivery, demo, emit, event, listen, replay, serve, sink, types, verify, webhook
+from hookpost_server.cli import delivery, demo, emit, event, listen, replay, rewrap, serve, sink, types, verify, webhook
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.output import no_color, safe
 
@@ -40,7 +40,7 @@ def cli(context: click.Context) -> None:
     \b
     Commands that talk to a server find it by --address or HOOKPOST_ADDRESS and send the
     API key in HOOKPOST_TOKEN, if set. Exit codes: 0 ok, 1 failed, 2 wrong usage or settings,
-    3 not found, 4 not allowed, 5 server not reachable.
+    3 not found, 4 not allowed, 5 server not reachable, 78 no master key or a wrong one.
     """
     if no_color(os.environ):
         context.color = False
@@ -51,6 +51,7 @@ for command in (
     serve.dev,
     serve.serve,
     serve.migrate,
+    rewrap.rewrap,
     serve.config,
     serve.version,
     emit.emit,
