@@ -39,7 +39,14 @@ class _Column:
 
     @property
     def constraint(self) -> str:
-        return f"{self.name}_sealed"
+        return f"{self.table}.{self.name}_sealed"
+
+    @property
+    def prove(self) -> str:
+        return f"""
+            alter table {self.table} add constraint {self.name}_sealed
+                check (substr({self.name}, 1, 1) = '\\x01' and length({self.name}) >= {SHORTEST})
+        """
 
     @property
     def page(self) -> str:
@@ -109,23 +116,29 @@ class Vault:
                 await connection.execute(self.ADD, self._ring.keys[0].id)
             return missing
 
-    UNPROVEN = (
-        "select conname || conrelid::regclass from pg_constraint where conname like '%_sealed' and not convalidated"
-    )
+    PROVEN = "select conrelid::regclass || '.' || conname from pg_constraint where conname like '%\\_sealed'"
 
     async def seal_all(self) -> int:
-        """Seals what a version before sealing has left, once; returns how much that was."""
+        """Seals what a version before sealing has left, once; returns how much that was.
+
+        In the end a constraint on each column says that nothing unsealed is left, and keeps it so.
+        """
         async with self._database.connection() as connection:
-            unproven = {row[0] for row in await connection.fetch(self.UNPROVEN)}
+            proven = await self._proven(connection)
         sealed = 0
         for column in _COLUMNS:
-            if column.constraint + column.table not in unproven:
+            if column.constraint in proven:
                 continue
             done, _ = await self._renew(column, b"\x01", lambda stored, *_: stored, lambda count: None)
             sealed += done
-            async with self._database.connection() as connection:
-                await connection.execute(f"alter table {column.table} validate constraint {column.constraint}")
+            async with self._database.transaction() as connection:
+                await connection.execute(self.ALONE)
+                if column.constraint not in await self._proven(connection):
+                    await connection.execute(column.prove)
         return sealed
+
+    async def _proven(self, connection: asyncpg.Connection) -> set[str]:
+        return {row[0] for row in await connection.fetch(self.PROVEN)}
 
     RETIRE = "delete from master_keys where id = $1"
 
