@@ -219,22 +219,9 @@ async def unsealed(empty_database_url: str, tmp_path: Path) -> str:
     return empty_database_url
 
 
-async def dump(url: str) -> bytes:
-    """Every value of every table."""
-    connection = await asyncpg.connect(url)
-    try:
-        tables = await connection.fetch(
-            "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
-        )
-        rows = [row for table in tables for row in await connection.fetch(f"select * from {table[0]}")]
-    finally:
-        await connection.close()
-    return b"\n".join(v if isinstance(v, bytes) else str(v).encode() for row in rows for v in row.values())
-
-
 async def test_what_was_stored_before_is_sealed_at_the_start(unsealed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And when that is cut short, by the next start; nothing unsealed can be written from then on."""
-    assert PLAIN.encode() in await dump(unsealed)
+    assert PLAIN.encode() in await making.dump(unsealed)
     done = 0
 
     async def cut(connection: asyncpg.Connection, ring: KeyRing) -> None:
@@ -248,12 +235,12 @@ async def test_what_was_stored_before_is_sealed_at_the_start(unsealed: str, monk
         with pytest.raises(asyncio.CancelledError):
             async with startup.database(unsealed, RING):
                 pass
-    assert PLAIN.encode() in await dump(unsealed)
+    assert PLAIN.encode() in await making.dump(unsealed)
     with pytest.raises(startup.MasterKeyError):  # the rest is not for another key
         async with startup.database(unsealed, NEW_ONLY):
             pass
     async with startup.database(unsealed, RING) as database:
-        assert PLAIN.encode() not in await dump(unsealed)
+        assert PLAIN.encode() not in await making.dump(unsealed)
         store = Webhooks(database, RING)
         found = await store.list(TENANT, before=ids.after(ids.new(2**41 / 1000)))
         assert [webhook.settings.headers for webhook in found] == [{"Authorization": PLAIN}] * 5
