@@ -25,6 +25,7 @@ from hookpost.v1 import (
     event_type_service_pb2,
     webhook_service_pb2,
 )
+from hookpost_server.domain import ids
 from tests.faults.cluster import Cluster, Node
 from tests.keys import MASTER_KEY
 from tests.receiver import Receiver, receiving
@@ -192,11 +193,10 @@ async def spoilt(call: Caller, node: Node, sql: asyncpg.Connection) -> None:
     await node.logged('"webhook.unreadable"')
     await call("ListWebhooks")
     await sql.execute("update webhooks set headers = $2 where id = $1", row["id"], row["headers"])
-    await sql.execute("alter table signing_keys rename to gone")
-    webhook = {"name": "w", "url": "https://example.com/", "event_types": ["*"]}
-    headers = {"Authorization": f"Bearer {SECRETS['fault']}"}
-    assert await call("CreateWebhook", webhook=webhook | {"headers": headers}, signing_key=SECRETS["fault"]) is None
-    await sql.execute("alter table gone rename to signing_keys")
+    await sql.execute("alter table webhook_revisions rename to gone")
+    webhook = {"id": ids.text(ids.WEBHOOK, row["id"]), "headers": {"Authorization": SECRETS["fault"]}}
+    assert await call("UpdateWebhook", webhook=webhook, update_mask={"paths": ["headers"]}) is None
+    await sql.execute("alter table gone rename to webhook_revisions")
     await node.logged('"rpc.fault"')
 
 
