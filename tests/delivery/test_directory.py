@@ -148,6 +148,17 @@ async def test_without_the_database(open_database: OpenDatabase, proxy: Proxy, m
         assert await directory.get(made.id, 1) == made
 
 
+async def test_what_was_read_too_slowly_is_not_gone_by(store: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key may have been rotated meanwhile, and the caller of that been told that it signs no more."""
+    made = await making.webhook(store)
+    async with running(Directory(store)) as directory:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "READ_WITHIN", 0.0)
+            with pytest.raises(errors.DatabaseUnavailable):
+                await directory.get(made.id, 1)
+        assert await directory.get(made.id, 1) == made
+
+
 async def test_a_caller_that_gives_up_takes_nobody_along(store: Counting, sql: asyncpg.Connection) -> None:
     made = await making.webhook(store)
     async with running(Directory(store)) as directory:

@@ -27,6 +27,7 @@ import structlog
 from standardwebhooks import Webhook as Verifier
 
 from hookpost_server import app, master_keys, startup
+from hookpost_server.cli.serve import for_development
 from hookpost_server.config import Config
 from hookpost_server.domain import sealing
 from hookpost_server.domain.delivery import Result, State
@@ -211,6 +212,8 @@ def test_a_development_database_has_a_key_of_its_own(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["master.key"]
     assert master_keys.key_ring(given).keys == made.keys
     assert master_keys.key_ring(Config(data_dir=tmp_path / "other")).keys != made.keys
+    elsewhere = for_development(Config(data_dir=tmp_path / "data", database_url="postgresql://x"))
+    assert master_keys.key_ring(elsewhere).keys == made.keys
     file.write_text("CANARY")
     with pytest.raises(startup.MasterKeyError, match="must be 32 bytes") as caught:
         master_keys.key_ring(given)

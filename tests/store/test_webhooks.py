@@ -325,3 +325,29 @@ async def test_secrets_show_in_no_repr(webhooks: Webhooks) -> None:
     made = await webhooks.create(TENANT, FULL, KEY)
     assert SECRET not in repr(made)
     assert "Bearer t" not in repr(made)
+
+
+async def test_one_that_can_not_be_read_is_shown_without_its_secrets(
+    webhooks: Webhooks, sql: asyncpg.Connection
+) -> None:
+    """It can be stopped and deleted; what needs its secrets says why it can't be done, and changes nothing."""
+    good, bad = [await webhooks.create(TENANT, FULL, KEY) for _ in range(2)]
+    await sql.execute(
+        "update webhooks set headers = (select headers from webhooks where id = $1) where id = $2", good.id, bad.id
+    )
+    for act in (
+        webhooks.get(TENANT, bad.id),
+        webhooks.update(TENANT, bad.id, lambda settings: settings),
+        webhooks.rotate_key(TENANT, bad.id, KEY, 0),
+    ):
+        with pytest.raises(errors.WebhookUnreadable, match="copied from elsewhere"):
+            await act
+    shown = dataclasses.replace(bad, settings=dataclasses.replace(FULL, headers={}), keys=())
+    assert await webhooks.list(TENANT, before=LAST) == [shown, good]
+    found = await webhooks.get_many([good.id, bad.id])
+    assert found[good.id] == good
+    assert isinstance(found[bad.id], errors.WebhookUnreadable)
+    assert (await webhooks.disable(TENANT, bad.id, "")).state is State.DISABLED
+    assert (await webhooks.enable(TENANT, bad.id)).settings.headers == {}
+    await webhooks.delete(TENANT, bad.id)
+    assert await webhooks.list(TENANT, before=LAST) == [good]

@@ -14,9 +14,8 @@ from ..domain.webhook import STALE_AFTER, Webhook
 from ..store.webhooks import Webhooks
 
 REFRESH_INTERVAL = 0.5  # seconds between looks for changes
-UNREADABLE_FOR = (
-    900.0  # seconds since it was last tried that a webhook counts as unreadable; leases last 11 min at most
-)
+READ_WITHIN = STALE_AFTER  # seconds; what took longer to read may be older than an attempt may go by
+UNREADABLE_FOR = 900.0  # seconds since it was last tried for which it counts; leases last 11 min at most
 
 log = structlog.get_logger()
 
@@ -84,6 +83,10 @@ class Directory:
         except errors.DatabaseUnavailable as error:
             for future in wanted.values():
                 _fail(future, error)
+            return
+        if time.monotonic() - checked >= READ_WITHIN:
+            for future in wanted.values():
+                _fail(future, errors.DatabaseUnavailable("the database answered too late"))
             return
         for webhook_id, future in wanted.items():
             webhook = found.get(webhook_id)
