@@ -7,12 +7,13 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from hookpost_server import startup
-from hookpost_server.domain import errors, ids
+from hookpost_server.domain import errors
 from hookpost_server.domain.sealing import KeyRing, MasterKey
 from hookpost_server.domain.secret import Secret
 from hookpost_server.store import vault as module
@@ -30,6 +31,7 @@ from .making import KEY, SECRET, TENANT
 OLD, NEW = RING.keys[0], MasterKey(bytes(32))
 OLD_NEW, NEW_OLD, NEW_ONLY = KeyRing([OLD, NEW]), KeyRing([NEW, OLD]), KeyRing([NEW])
 PLAIN = "CANARY-of-before"
+LAST = UUID(int=2**128 - 1)
 SEALED_COLUMNS = {
     "webhooks": ("headers", "request_digest"),
     "webhook_revisions": ("headers",),
@@ -67,7 +69,7 @@ async def everything(database: Database, ring: KeyRing) -> list[object]:
     """All that callers can read of it."""
     store = Webhooks(database, ring)
     found: list[object] = []
-    for webhook in await store.list(TENANT, before=ids.after(ids.new(2**41 / 1000))):
+    for webhook in await store.list(TENANT, before=LAST):
         found += [webhook, await Revisions(database, ring).of(TENANT, webhook.id)]
         found.append(await store.get(TENANT, webhook.id))
     return found
@@ -193,7 +195,7 @@ async def unsealed(empty_database_url: str, tmp_path: Path) -> str:
     try:
         await migrate(connection, tmp_path)
         for number in range(5):
-            webhook_id = ids.new(1e9 + number)
+            webhook_id = UUID(int=number + 1)
             headers = json.dumps({"Authorization": PLAIN}).encode()
             await connection.execute(
                 """
@@ -242,7 +244,7 @@ async def test_what_was_stored_before_is_sealed_at_the_start(unsealed: str, monk
     async with startup.database(unsealed, RING) as database:
         assert PLAIN.encode() not in await making.dump(unsealed)
         store = Webhooks(database, RING)
-        found = await store.list(TENANT, before=ids.after(ids.new(2**41 / 1000)))
+        found = await store.list(TENANT, before=LAST)
         assert [webhook.settings.headers for webhook in found] == [{"Authorization": PLAIN}] * 5
         assert {key.secret for webhook in found for key in webhook.keys} == {Secret(PLAIN)}
         for number, webhook in enumerate(reversed(found)):
