@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from . import __version__, failpoints, startup
+from . import __version__, failpoints, master_keys, startup
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -23,6 +23,7 @@ from .domain import trace
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
+from .domain.sealing import KeyRing
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
 from .monitoring.gauges import gauges
@@ -82,23 +83,23 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
     startup.check_ports(config)
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
-        await startup.migrate(url)
-        async with startup.opened(url) as database:
+        ring = master_keys.key_ring(config)
+        async with startup.unlocked(url, ring) as database:
             await startup.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
-            await _Server(config, database, composer).run(shown, ready, stop)
+            await _Server(config, database, ring, composer).run(shown, ready, stop)
     log.info("server.stopped")
 
 
 class _Server:
     """All parts of one process, built and wired."""
 
-    def __init__(self, config: Config, database: Database, composer: Composer) -> None:
+    def __init__(self, config: Config, database: Database, ring: KeyRing, composer: Composer) -> None:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open", most=config.max_webhooks)
+        webhooks = Webhooks(edge, ring, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)
@@ -107,7 +108,7 @@ class _Server:
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
-        self._directory = Directory(Webhooks(database))
+        self._directory = Directory(Webhooks(database, ring))
         self._sender = startup.sender(config, policy)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
@@ -133,7 +134,7 @@ class _Server:
             lease=config.lease,
             poll_interval=config.poll_interval,
         )
-        revisions = Revisions(database)
+        revisions = Revisions(database, ring)
         self._upkeep = Upkeep(
             database,
             Partitions(database),
@@ -192,7 +193,7 @@ class _Server:
         self._database_up = True
         self._watch = Watch(metrics, Backlog(database))
         self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        parts = Parts(self._group_commit, self._dispatcher, self._recorder, database, self._watch)
+        parts = Parts(self._group_commit, self._dispatcher, self._recorder, self._directory, database, self._watch)
         for gauge in gauges(readings(config, parts, database_up=lambda: self._database_up)):
             metrics.add(gauge)
 

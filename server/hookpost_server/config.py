@@ -35,7 +35,24 @@ class Config:
     database_url: str = _setting(
         values.text, "", "PostgreSQL 15 to 18, postgresql://… ; empty: an embedded one in data_dir", secret=True
     )
-    data_dir: Path = _setting(Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data")
+    data_dir: Path = _setting(
+        Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data, and its master key (master.key)"
+    )
+    master_key: str = _setting(
+        values.text,
+        "",
+        "what secrets are encrypted with in the database: 32 bytes as base64 or hex (openssl rand -base64 32); needed "
+        "unless PostgreSQL is the embedded one, which makes its own",
+        secret=True,
+    )
+    master_keys: str = _setting(
+        values.text,
+        "",
+        "several of them, comma-separated, to exchange one: the first encrypts, all decrypt; then hookpost rewrap",
+        secret=True,
+    )
+    master_key_file: str = _setting(values.text, "", "a file with what would be in master_key")
+    master_keys_file: str = _setting(values.text, "", "a file with what would be in master_keys")
     grpc_address: Address = _setting(Address.parse, Address("127.0.0.1", 50051), "where gRPC listens")
     metrics_address: Address | None = _setting(
         values.address_or_off,

@@ -6,19 +6,22 @@ import contextlib
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import asyncpg
+import structlog
 
 from .config import Address, Config
 from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
+from .domain.sealing import KeyRing
 from .embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
 from .store import migrate as migrations
 from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
+from .store.vault import Vault
 
 if TYPE_CHECKING:
     from .monitoring.tracing import Tracing
@@ -27,9 +30,13 @@ CONNECT_TIMEOUT = 10.0  # seconds
 GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
 METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 
+log = structlog.get_logger()
+
 
 class StartError(Exception):
-    """The server can't start. `hint` says what to do about it."""
+    """The server can't start. `hint` says what to do about it, `exit_code` how the process ends."""
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -38,6 +45,14 @@ class StartError(Exception):
 
 class Exposed(StartError):
     """The settings would let strangers in, or let others listen."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class MasterKeyError(StartError):
+    """The master keys are missing, malformed, or not those of the database. Never quotes one."""
+
+    exit_code = 78  # EX_CONFIG
 
 
 def check_exposure(config: Config) -> None:
@@ -146,6 +161,29 @@ async def opened(url: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@contextlib.asynccontextmanager
+async def unlocked(url: str, ring: KeyRing) -> AsyncIterator[Database]:
+    """The pool, on tables that are up to date and with secrets that these keys open. Raises StartError."""
+    await migrate(url)
+    async with opened(url) as database:
+        await _unlock(database, ring)
+        yield database
+
+
+async def _unlock(database: Database, ring: KeyRing) -> None:
+    vault = Vault(database, ring)
+    with database_errors():
+        if missing := await vault.admit():
+            raise MasterKeyError(
+                f"the database is encrypted with master key {', '.join(each.hex() for each in missing)}, and the "
+                f"server was given {', '.join(map(str, ring.keys))} (ids, made of the keys)",
+                "give it that key too, after the one that is to encrypt from now on, in HOOKPOST_MASTER_KEYS; "
+                "hookpost rewrap then makes it unnecessary",
+            )
+        if sealed := await vault.seal_all():
+            log.info("secrets.sealed", secrets=sealed)
 
 
 def sender(config: Config, policy: AddressPolicy) -> Sender:

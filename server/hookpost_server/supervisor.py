@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from . import startup
+from . import master_keys, startup
 from .app import Running
 from .config import Address, Config
 from .startup import StartError
@@ -36,9 +36,10 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):
-            await startup.migrate(url)
-            async with startup.opened(url) as database:
+            ring = master_keys.key_ring(config)
+            async with startup.unlocked(url, ring) as database:
                 await startup.check_keys(config, database)
+            config = master_keys.handed_on(config, ring)
             nodes = [_Node(number, address, url, config) for number in range(config.processes)]
             try:
                 await asyncio.gather(*(node.start() for node in nodes))

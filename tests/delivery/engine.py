@@ -27,6 +27,7 @@ from hookpost_server.store.group_commit import GroupCommit
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.unanswered import Unanswered
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 from tests.store import making
 from tests.store.making import TENANT
 
@@ -49,7 +50,7 @@ class Engine:
         sender: Sender | None = None,
         breakers: Breakers | None = None,
     ) -> None:
-        self.webhooks = Webhooks(database)
+        self.webhooks = Webhooks(database, RING)
         self.events = Events(database, lease=lease)
         self.deliveries = Deliveries(database, lease=lease)
         self.suspensions = Suspensions(database, self.events)

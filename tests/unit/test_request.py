@@ -17,6 +17,7 @@ from hookpost_server.domain import headers as header_rules
 from hookpost_server.domain import signing
 from hookpost_server.domain.envelope import Format
 from hookpost_server.domain.request import Composer, Request
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.signing import SigningKey
 from hookpost_server.domain.webhook import Settings
 
@@ -28,7 +29,7 @@ COMPOSER = Composer("Hookpost/0.1.0", "hookpost-signature-sha-256")
 
 
 def key(secret: str) -> SigningKey:
-    return SigningKey(id=EVENT_ID, secret=secret, create_time=OCCURRED, expire_time=None)
+    return SigningKey(id=EVENT_ID, secret=Secret(secret), create_time=OCCURRED, expire_time=None)
 
 
 def compose(

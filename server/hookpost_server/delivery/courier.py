@@ -85,7 +85,7 @@ class Courier:
         try:
             webhook = await self._directory.get(webhook_id, version)
         except errors.WebhookUnreadable as error:
-            log.error("delivery.postponed", error=error.message, deliveries=len(claims()))  # until their leases lapse
+            log.error("webhook.unreadable", error=error.message, deliveries=len(claims()))  # until their leases lapse
             return None
         if webhook is not None and webhook.state is State.ACTIVE:
             return webhook

@@ -12,6 +12,8 @@ HookpostError
 ├── EventTypeInUse            built in, or subscribed to
 ├── DeliveryNotEnded          still pending: there is nothing to repeat
 ├── WebhookUnreadable         what is stored of it makes no sense: a fault of ours, or of who changed it there
+├── SealBroken                a stored secret does not open; told as WebhookUnreadable
+├── MasterKeyRetired          this server would seal with a key that `hookpost rewrap` has put out of use
 ├── PayloadRemoved            retention has removed it: there is nothing to send
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
@@ -157,6 +159,19 @@ class WebhookUnreadable(HookpostError):
 
     def __init__(self, webhook_id: str, cause: str) -> None:
         super().__init__(f'webhook "{webhook_id}" can\'t be read ({cause})')
+
+
+class SealBroken(HookpostError):
+    """A stored secret does not open. The message says why, and nothing of the secret."""
+
+
+class MasterKeyRetired(HookpostError):
+    """What it sealed now could not be opened once the key is thrown away."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"this server's first master key ({key_id}) was retired by `hookpost rewrap`; restart it with the new one"
+        )
 
 
 class PayloadRemoved(HookpostError):
