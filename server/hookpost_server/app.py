@@ -73,6 +73,7 @@ class Running:
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
     startup.check_ports(config)
+    startup.raise_file_limit()
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         await startup.migrate(url)
@@ -103,7 +104,8 @@ class _Server:
         suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(Webhooks(database))
-        self._sender = startup.sender(config, policy)
+        self._gate = startup.gate(config, policy)
+        self._sender = startup.sender(config, self._gate)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
@@ -161,15 +163,7 @@ class _Server:
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
             EventService(
-                intake,
-                self._group_commit,
-                events,
-                calls,
-                webhooks,
-                event_types,
-                self._first_attempts,
-                metrics,
-                spans,
+                intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
             ),
             EventTypeService(event_types),
             DeliveryService(
@@ -241,6 +235,7 @@ class _Server:
                     raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
                 address = replace(self._config.grpc_address, port=port)
                 metrics = await self._start_metrics()
+                self._gate.own_ports.update(each.port for each in (address, metrics) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -251,6 +246,7 @@ class _Server:
                     metrics=str(metrics or "off"),
                     database=database,
                     sender=self._config.sender,
+                    open_files=startup.open_files(),
                     version=__version__,
                 )
                 ready(Running(address, metrics, database))

@@ -113,6 +113,23 @@ def networks(value: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
+def name_servers(value: str) -> tuple[str, ...]:
+    return tuple(_name_server(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _name_server(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        address = Address.parse(text)
+        ipaddress.ip_address(address.host)
+        return str(address)
+
+
+def ports(value: str) -> tuple[int, ...]:
+    return tuple(count(1, 65535)(part) for part in value.split(",") if part.strip())
+
+
 def header_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]{1,64}", value):
         raise ValueError("must be a header name of 1 to 64 lower-case letters, digits and hyphens")
