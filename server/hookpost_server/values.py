@@ -24,11 +24,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        host, colon, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        found = re.fullmatch(r"(?:\[([^][]+)]|([^][]+)):([0-9]{1,5})", text)
+        if not found or int(found[3]) > 65535:
             raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:50051" or "[::1]:50051"')
-        return cls(host, int(port))
+        return cls(found[1] or found[2], int(found[3]))
 
     @property
     def is_loopback(self) -> bool:
