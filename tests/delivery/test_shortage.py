@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -15,13 +16,15 @@ import structlog
 from hookpost_server import startup
 from hookpost_server.delivery import courier
 from hookpost_server.delivery.curl_sender import CurlSender
+from hookpost_server.delivery.gate import Gate
+from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain import errors
 from hookpost_server.domain.delivery import Result, State
 from hookpost_server.store.database import Database
 from tests.store import making
 
 from .asking import send
-from .conftest import MakeSender
+from .conftest import LOCAL, SENDERS, MakeSender
 from .engine import Engine
 from .wire import answering, receiving
 
@@ -73,6 +76,20 @@ async def test_the_last_descriptor(make_sender: MakeSender) -> None:
             assert (await send(sender, f"http://127.0.0.1:{port}/", timeout=0.3)).result is Result.TIMED_OUT
         except errors.NoSocket:
             assert isinstance(sender, CurlSender)
+
+
+@pytest.mark.parametrize("kind", SENDERS.values(), ids=SENDERS)
+async def test_a_shortage_that_is_over_at_once_is_none_of_the_receivers_either(kind: Callable[..., Sender]) -> None:
+    class Short(Gate):
+        def lets(self, address: str, port: int) -> bool:
+            raise OSError(errno.ENFILE, "as a probe of an own port may")
+
+    sender = kind(Short(LOCAL))
+    try:
+        with pytest.raises(errors.NoSocket):
+            await send(sender, "http://127.0.0.1:9/")
+    finally:
+        await sender.close()
 
 
 async def test_the_delivery_goes_back_and_is_attempted_later(

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -58,13 +59,7 @@ class Names(AbstractResolver):
             return found[:1]  # the gate refuses it where the socket is made
         if refused := len(found) - len(open_ones):
             log.info("names.filtered", host=host, refused=refused)
-        first = open_ones[0]["family"]
-        sides = (
-            [each for each in open_ones if each["family"] == first],
-            [each for each in open_ones if each["family"] != first],
-        )
-        both = itertools.chain.from_iterable(itertools.zip_longest(*sides))
-        return [each for each in both if each is not None][:MOST_TRIED]
+        return in_turn(open_ones)[:MOST_TRIED]
 
     async def addresses(self, host: str, port: int) -> tuple[str, ...]:
         """The same as text, from memory for DNS_TTL."""
@@ -80,3 +75,11 @@ class Names(AbstractResolver):
     async def close(self) -> None:
         """Gives up all questions."""
         await self._resolver.close()
+
+
+def in_turn(found: Sequence[ResolveResult]) -> list[ResolveResult]:
+    """The families alternate, the first one first: dead addresses of one do not use up all that are tried."""
+    first = [each for each in found if each["family"] == found[0]["family"]]
+    others = [each for each in found if each["family"] != found[0]["family"]]
+    both = itertools.chain.from_iterable(itertools.zip_longest(first, others))
+    return [each for each in both if each is not None]
