@@ -81,6 +81,7 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
     """Serves until `stop` is set, then ends in order. Raises StartError."""
     startup.check_exposure(config)
     startup.check_ports(config)
+    startup.raise_file_limit()
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         ring = master_keys.key_ring(config)
@@ -109,7 +110,8 @@ class _Server:
         suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
         self._directory = Directory(Webhooks(database, ring))
-        self._sender = startup.sender(config, policy)
+        self._gate = startup.gate(config, policy)
+        self._sender = startup.sender(config, self._gate)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
@@ -229,6 +231,7 @@ class _Server:
                     raise StartError(str(error), "check HOOKPOST_TLS_CERT, _KEY and _CLIENT_CA") from error
                 address = replace(self._config.grpc_address, port=port)
                 metrics = await self._start_metrics()
+                self._gate.own_ports.update(each.port for each in (address, metrics) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -239,6 +242,7 @@ class _Server:
                     metrics=str(metrics or "off"),
                     database=database,
                     sender=self._config.sender,
+                    open_files=startup.open_files(),
                     version=__version__,
                 )
                 ready(Running(address, metrics, database))

@@ -90,6 +90,15 @@ class Config:
     deny_networks: tuple[Network, ...] = _setting(
         values.networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
     )
+    name_servers: tuple[str, ...] = _setting(
+        values.name_servers, (), "name servers to ask for webhooks' hosts, ADDRESS or ADDRESS:PORT; empty: the system's"
+    )
+    own_ports: tuple[int, ...] = _setting(
+        values.ports,
+        (),
+        "ports of this machine that webhooks may not reach, beside those that this process listens on; --processes "
+        "adds its own",
+    )
     processes: int = _setting(values.count(1, 64), 1, "server processes that share the port, to use more cores")
     share_port: bool = _setting(
         values.boolean,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,7 @@ import structlog
 
 from .config import Address, Config
 from .delivery.aiohttp_sender import AiohttpSender
+from .delivery.gate import Gate
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
@@ -186,7 +188,25 @@ async def _unlock(database: Database, ring: KeyRing) -> None:
             log.info("secrets.sealed", secrets=sealed)
 
 
-def sender(config: Config, policy: AddressPolicy) -> Sender:
+def open_files() -> int:
+    """How many files this process may have open; each connection is one."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_file_limit() -> None:
+    """As many open files as this process may allow itself, for it and those it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def gate(config: Config, policy: AddressPolicy) -> Gate:
+    """What connections to receivers go through: none leads back to this server."""
+    listening = [address.port for address in (config.grpc_address, config.metrics_address) if address]
+    return Gate(policy, own_ports=(*listening, *config.own_ports), name_servers=config.name_servers)
+
+
+def sender(config: Config, gate: Gate) -> Sender:
     """The HTTP client that is set. Raises StartError when it is not installed."""
     if config.sender != "aiohttp":
         try:
@@ -198,8 +218,8 @@ def sender(config: Config, policy: AddressPolicy) -> Sender:
                     "pip install 'hookpost-server[curl]', or set HOOKPOST_SENDER=aiohttp",
                 ) from error
         else:
-            return CurlSender(policy)
-    return AiohttpSender(policy)
+            return CurlSender(gate)
+    return AiohttpSender(gate)
 
 
 def tracing(config: Config) -> Tracing | None:

@@ -33,6 +33,7 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
     """Like `app.serve`, by `config.processes` processes. Raises StartError."""
     startup.check_exposure(config)
     startup.check_ports(config)
+    startup.raise_file_limit()
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):
@@ -49,6 +50,13 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
             finally:
                 await asyncio.gather(*(node.stop() for node in nodes))
     log.info("supervisor.stopped")
+
+
+def own_ports(config: Config) -> list[int]:
+    """What no process may call: beside what the settings say, the port of every process's figures."""
+    metrics = config.metrics_address
+    figures = range(metrics.port, metrics.port + config.processes) if metrics and metrics.port else ()
+    return [*config.own_ports, *figures]
 
 
 def _reserved(address: Address) -> socket.socket:
@@ -91,6 +99,7 @@ class _Node:
             "HOOKPOST_PROCESSES": "1",
             "HOOKPOST_SHARE_PORT": "true",
             "HOOKPOST_METRICS_ADDRESS": self._metrics_address(),
+            "HOOKPOST_OWN_PORTS": ",".join(map(str, own_ports(self.config))),
         }
         try:
             self.process = await asyncio.create_subprocess_exec(

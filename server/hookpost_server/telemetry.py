@@ -3,7 +3,7 @@
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
 server.started          it answers calls                            grpc, metrics, database, sender,
-                                                                    version
+                                                                    open_files, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 supervisor.started      all processes of --processes answer         grpc, processes
@@ -16,9 +16,11 @@ delivery.attempted      an attempt was recorded                     delivery_id,
                                                                     outcome, status, latency_ms, state, queue_wait_ms,
                                                                     retry_in, error, trace_id
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
-delivery.postponed      no attempt: the database is away            delivery_id, error
+delivery.postponed      no attempt: the database is away, or no     delivery_id, error
+                        socket can be made
 webhook.unreadable      its deliveries wait: what is stored of it   error, deliveries
                         can't be read; tried again each lease
+names.filtered          a name led to refused addresses too         host, refused
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
 rpc.finished            a call ended; debug if OK or one of too     method, code, latency_ms, trace_id

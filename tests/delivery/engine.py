@@ -13,6 +13,7 @@ from hookpost_server.delivery.breakers import Breakers
 from hookpost_server.delivery.courier import Courier
 from hookpost_server.delivery.directory import Directory
 from hookpost_server.delivery.dispatcher import Dispatcher
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.recorder import Recorder
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain import ids
@@ -55,7 +56,7 @@ class Engine:
         self.deliveries = Deliveries(database, lease=lease)
         self.suspensions = Suspensions(database, self.events)
         self.directory = Directory(self.webhooks)
-        self.sender = sender or AiohttpSender(LOCAL)
+        self.sender = sender or AiohttpSender(Gate(LOCAL))
         self.breakers = breakers or Breakers()
         self.written: list[Record] = []
         self.recorder = Recorder(self.deliveries, self.suspensions, recorded=self._recorded)

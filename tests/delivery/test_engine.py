@@ -110,6 +110,7 @@ async def test_retry_after_is_obeyed(database: Database) -> None:
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.case("D13")
 async def test_410_suspends_the_webhook(database: Database) -> None:
     async with receiving(answering(410)) as receiver, Engine(database).running() as engine:
         webhook = await engine.webhook(receiver.url, retry_policy=retries(0.0))

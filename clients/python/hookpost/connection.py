@@ -63,8 +63,7 @@ class Connection:
             return grpc.ssl_channel_credentials(_read(self.ca_file), _read(self.key_file), _read(self.certificate_file))
         if self.api_key and not local and not self.insecure:
             raise ValueError(
-                f"the API key would go to {self.target} without TLS; say https://, or insecure=True if the way is "
-                "safe"
+                f"the API key would go to {self.target} without TLS; say https://, or insecure=True if the way is safe"
             )
         return None
 

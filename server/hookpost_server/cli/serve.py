@@ -166,8 +166,13 @@ def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None
     config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 
     def ready(running: Running) -> None:
+        from hookpost_server.startup import open_files
+
         metrics = "" if running.metrics_address is None else f", metrics on {running.metrics_address}"
-        say(f"Hookpost {__version__} serves gRPC on {running.grpc_address}{metrics}, database: {running.database}")
+        say(
+            f"Hookpost {__version__} serves gRPC on {running.grpc_address}{metrics}, database: {running.database}, "
+            f"at most {open_files():,} open files"
+        )
 
     run_server(config, ready)
 

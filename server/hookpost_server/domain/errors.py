@@ -17,6 +17,7 @@ HookpostError
 ├── PayloadRemoved            retention has removed it: there is nothing to send
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
+│   └── NoSocket              this process has no file descriptor left for a connection
 ├── LimitExceeded             over a fixed limit: trying again does not help
 ├── Unavailable
 │   ├── DatabaseUnavailable   can't be reached, or is too busy
@@ -203,6 +204,13 @@ class BacklogFull(HookpostError):
     def __init__(self, what: str, retry_delay: float = 1.0) -> None:
         super().__init__(f"{what}; try again in {retry_delay:g} s")
         self.retry_delay = retry_delay  # seconds
+
+
+class NoSocket(BacklogFull):
+    """No socket can be made: the process is at its limit of open files, or the machine at one of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("no socket can be made for a connection: the limit of open files is reached")
 
 
 class LimitExceeded(HookpostError):
