@@ -411,6 +411,7 @@ async def test_a_webhook_that_can_not_be_read_harms_no_other(database: Database,
             assert (await engine.ended(event, bad)).state is State.SUCCEEDED
 
 
+@pytest.mark.case("H1")
 async def test_no_retry_of_a_webhook_that_was_disabled_while_its_post_was_under_way(database: Database) -> None:
     gate = Gate()
 
@@ -465,6 +466,7 @@ async def test_deliveries_of_a_deleted_webhook_in_the_queue_are_cancelled(
         assert receiver.connections == 0
 
 
+@pytest.mark.case("H2")
 async def test_what_is_due_goes_by_the_settings_of_now(database: Database) -> None:
     """URL and key are those of the attempt's moment, not of the event's."""
     async with receiving(answering(500)) as before, receiving() as after, Engine(database).running() as engine:

@@ -1,17 +1,4 @@
-"""Headers, signatures and secrets: the cases E1 to E10.
-
-| case | where |
-| --- | --- |
-| E1 refused at registration | unit/test_headers.py, rpc/test_bad_input.py |
-| E1 forced into the database | below |
-| E2, E3, E4 refused | unit/test_headers.py, rpc/test_bad_input.py |
-| E4 the wire is ours | unit/test_request.py: test_stored_headers_that_must_not_be_sent_stop_the_request |
-| E5 | rpc/test_bad_input.py, unit/test_event.py |
-| E6 | below; every format: unit/test_request.py |
-| E7 | test_key_life.py |
-| E8 | test_canary.py |
-| E9, E10 | below; sealing itself: unit/test_sealing.py, store/test_vault.py |
-"""
+"""Headers, signatures and secrets: the cases E1 to E10. (`python -m tests.security -v` names those elsewhere)."""
 
 from __future__ import annotations
 

@@ -244,6 +244,7 @@ async def test_keys_are_taken_in_their_order(
     assert taken == list(range(20))
 
 
+@pytest.mark.case("H6")
 async def test_emit_sees_a_webhook_wholly_or_not_at_all(
     webhooks: Webhooks, events: Events, sql: asyncpg.Connection
 ) -> None:

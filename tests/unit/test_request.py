@@ -88,6 +88,7 @@ def test_the_settings_repr_and_the_requests_show_no_header_value() -> None:
         pytest.param('{"ä":"😀"}'.encode(), id="beyond ASCII"),
     ],
 )
+@pytest.mark.case("E6")
 def test_the_official_verifier_accepts_every_format(form: Format, payload: bytes) -> None:
     made = compose(payload, payload_format=form, timestamp=int(time.time()))
     Webhook(SECRET).verify(made.body, dict(made.headers))
@@ -171,6 +172,7 @@ def test_cloudevents_have_a_content_type_of_their_own() -> None:
         "accept-encoding",
     ],
 )
+@pytest.mark.case("E4")
 def test_stored_headers_that_must_not_be_sent_stop_the_request(name: str) -> None:
     with pytest.raises(ValueError, match="stored headers") as caught:
         compose(headers={name: CANARY})
@@ -178,6 +180,7 @@ def test_stored_headers_that_must_not_be_sent_stop_the_request(name: str) -> Non
 
 
 @pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\n", "a\0", "a\x7f", "\u2028", "\ud800", "a "], ids=ascii)
+@pytest.mark.case("E1")
 def test_stored_values_that_must_not_be_sent_stop_the_request(value: str) -> None:
     with pytest.raises(ValueError, match="stored headers") as caught:
         compose(headers={"Authorization": CANARY + value})
