@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from ..domain import headers
 from ..domain.delivery import Attempt, Delivery
 from ..domain.event import Event
 from ..domain.request import Composer, Request
@@ -17,7 +17,6 @@ from ..store.composers import Composers
 from ..store.events import Events
 from ..store.revisions import Revision, Revisions
 
-_SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
 HIDDEN, RETIRED = "***", "(retired key)"
 
 
@@ -71,7 +70,7 @@ def _request(
     signatures = set() if known else {composer.signature_header, "webhook-signature"}
 
     def shown(name: str, value: str) -> str:
-        if name.lower() in custom and _SECRET.search(name):
+        if name.lower() in custom and headers.looks_secret(name):
             return HIDDEN
         return RETIRED if name in signatures else value
 

@@ -30,6 +30,12 @@ _DENIED = frozenset(
     | {"x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}  # look like a client's address
 )
 _DENIED_PREFIXES = ("webhook-", "hookpost-", "proxy-", "x-forwarded-", "sec-")
+_SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
+
+
+def looks_secret(name: str) -> bool:
+    """Whether the value of a header of this name is probably a secret, which is not shown."""
+    return _SECRET.search(name) is not None
 
 
 def may_sign(name: str) -> bool:
