@@ -49,6 +49,7 @@ ONLY_IN = {
     "asyncpg": {"store", "delivery", "monitoring", "upkeep", "startup", "embedded"},
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
+    "jinja2": {"console"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
     "click": {"cli"},

@@ -14,6 +14,9 @@ from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
 from .config import Address, Config
+from .console.access import OpenDoor
+from .console.parts import Parts
+from .console.server import Console
 from .delivery.breakers import Breakers
 from .delivery.courier import Courier
 from .delivery.directory import Directory
@@ -43,6 +46,7 @@ from .store.changes import ChangeFeed
 from .store.composers import Composers
 from .store.database import Database
 from .store.deliveries import Deliveries
+from .store.event_counts import EventCounts
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
 from .store.expiry import Expiry
@@ -67,6 +71,7 @@ class Running:
 
     grpc_address: Address
     metrics_address: Address | None
+    console_address: Address | None
     database: str  # for people; without password
 
 
@@ -156,10 +161,13 @@ class _Server:
             send=self._sender.send,
             now=database.now,
         )
+        health = HealthFigures(edge)
+        replays = Replays(edge)
+        sent = SentRequests(events, revisions, Composers(database), composer)
         self._watches = Watches(ChangeFeed(edge))
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
-            WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
+            WebhookService(webhooks, known_types, rules, health, tester, database.now),
             EventService(
                 intake,
                 self._group_commit,
@@ -175,8 +183,8 @@ class _Server:
             DeliveryService(
                 calls,
                 webhooks,
-                Replays(edge),
-                SentRequests(events, revisions, Composers(database), composer),
+                replays,
+                sent,
                 self._watches,
                 now=database.now,
                 wake=self._dispatcher.wake,
@@ -185,6 +193,28 @@ class _Server:
             ApiKeyService(),
             metrics,
             share_port=config.share_port,
+        )
+        self._console = Console(
+            Parts(
+                webhooks=webhooks,
+                event_types=event_types,
+                known_types=known_types,
+                event_counts=EventCounts(edge),
+                events=events,
+                deliveries=calls,
+                replays=replays,
+                health=health,
+                backlog=Backlog(edge),
+                sent=sent,
+                tester=tester,
+                watches=self._watches,
+                rules=rules,
+                now=database.now,
+                wake=self._dispatcher.wake,
+                held_for=breakers.held_for,
+            ),
+            OpenDoor(),
+            hosts=config.console_hosts,
         )
         self._serving = False
         self._database_up = True
@@ -240,7 +270,8 @@ class _Server:
                 except OSError as error:
                     raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
                 address = replace(self._config.grpc_address, port=port)
-                metrics = await self._start_metrics()
+                metrics = await self._start(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
+                console = await self._start(self._console, self._config.console_address, startup.CONSOLE_SETTING)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -249,11 +280,12 @@ class _Server:
                     "server.started",
                     grpc=str(address),
                     metrics=str(metrics or "off"),
+                    console=str(console or "off"),
                     database=database,
                     sender=self._config.sender,
                     version=__version__,
                 )
-                ready(Running(address, metrics, database))
+                ready(Running(address, metrics, console, database))
                 await stop.wait()
 
                 log.info("server.stopping", in_flight=self._dispatcher.in_flight)
@@ -263,6 +295,7 @@ class _Server:
                 self._dispatcher.stop()
                 self._watches.stop()
                 self._first_attempts.stop()
+                await self._console.stop()
                 await self._rpc.stop(grace)
                 self._group_commit.stop()
                 await asyncio.wait([committer, dispatcher])
@@ -277,18 +310,21 @@ class _Server:
             raise group.exceptions[0] from None
         finally:
             await self._rpc.stop(0)  # when a part failed; calls under way must not hang
+            await self._console.stop()
             await self._sender.close()
             await self._listener.stop()
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
 
-    async def _start_metrics(self) -> Address | None:
-        if (address := self._config.metrics_address) is None:
+    @staticmethod
+    async def _start(listener: Listener | Console, address: Address | None, setting: str) -> Address | None:
+        """`setting` names the address if it can't be had."""
+        if address is None:
             return None
         try:
-            return replace(address, port=await self._listener.start(address.host, address.port))
+            return replace(address, port=await listener.start(address.host, address.port))
         except OSError as error:
-            raise startup.cannot_listen(address, startup.METRICS_SETTING) from error
+            raise startup.cannot_listen(address, setting) from error
 
     async def _watch_health(self) -> None:
         """SERVING only while the database answers."""

@@ -42,6 +42,12 @@ class Config:
         Address("127.0.0.1", 9464),
         "where /metrics, /healthz and /readyz are answered over HTTP; off: nowhere",
     )
+    console_address: Address | None = _setting(
+        values.address_or_off, Address("127.0.0.1", 8080), "where the web console is served over HTTP; off: nowhere"
+    )
+    console_hosts: tuple[str, ...] = _setting(
+        values.host_names, (), "names by which browsers may reach the console besides loopback ones, comma-separated"
+    )
     insecure_behind_proxy: bool = _setting(
         values.boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
     )

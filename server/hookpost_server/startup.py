@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
 METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
+CONSOLE_SETTING = "HOOKPOST_CONSOLE_ADDRESS"
 
 
 class StartError(Exception):
@@ -41,6 +42,8 @@ def check_ports(config: Config) -> None:
         check_free(config.grpc_address, GRPC_SETTING)
     if config.metrics_address is not None:
         check_free(config.metrics_address, METRICS_SETTING)
+    if config.console_address is not None:
+        check_free(config.console_address, CONSOLE_SETTING)
 
 
 def check_free(address: Address, setting: str) -> None:

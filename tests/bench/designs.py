@@ -44,6 +44,7 @@ class Hookpost:
             "HOOKPOST_DATABASE_URL": database_url,
             "HOOKPOST_GRPC_ADDRESS": "127.0.0.1:0",
             "HOOKPOST_METRICS_ADDRESS": "127.0.0.1:0",
+            "HOOKPOST_CONSOLE_ADDRESS": "off",
             "HOOKPOST_ALLOW_HTTP": "true",
             "HOOKPOST_ALLOW_NETWORKS": "127.0.0.0/8",
             "HOOKPOST_EVENT_TYPES": "open",

@@ -76,6 +76,7 @@ class Cluster:
         environ = clean | {
             "HOOKPOST_DATABASE_URL": self.url,
             "HOOKPOST_METRICS_ADDRESS": "off",  # several servers run at once
+            "HOOKPOST_CONSOLE_ADDRESS": "off",
             "HOOKPOST_GRPC_ADDRESS": str(address),
             "HOOKPOST_ALLOW_HTTP": "true",
             "HOOKPOST_ALLOW_NETWORKS": "127.0.0.0/8",

@@ -124,11 +124,7 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def _missed(self, tenant_id: str, filter: Filter) -> Missed | None:
         if filter.webhook_id is None:
             return None
-        patterns = (await self._webhooks.get(tenant_id, filter.webhook_id)).settings.event_types
-        return Missed(
-            exact=[pattern for pattern in patterns if not pattern.endswith("*")],
-            prefixes=[pattern.removesuffix("*") for pattern in patterns if pattern.endswith("*")],
-        )
+        return Missed.of((await self._webhooks.get(tenant_id, filter.webhook_id)).settings.event_types)
 
     async def StopReplay(
         self, request: delivery_service_pb2.StopReplayRequest, context: Context

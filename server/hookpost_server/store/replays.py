@@ -111,6 +111,14 @@ class Missed:
     exact: Sequence[str]
     prefixes: Sequence[str]
 
+    @classmethod
+    def of(cls, event_types: Sequence[str]) -> Missed:
+        """Of a webhook's entries."""
+        return cls(
+            exact=[pattern for pattern in event_types if not pattern.endswith("*")],
+            prefixes=[pattern.removesuffix("*") for pattern in event_types if pattern.endswith("*")],
+        )
+
 
 class Replays:
     """Verbs that put deliveries back in the queue."""
