@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "console": {"domain", "store", "actions"},
     "monitoring": {"domain", "store"},
     "upkeep": {"domain", "store"},
+    "readings": {"config", "delivery", "monitoring", "store"},
     "startup": {"domain", "config", "embedded", "store", "delivery", "monitoring"},
     "app": {
         *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
-        *("failpoints", "upkeep"),
+        *("failpoints", "readings", "upkeep"),
     },
     "supervisor": {"config", "telemetry", "startup", "app"},
     "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,8 +12,7 @@ from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
-from .config import Address, Config
-from .console.access import OpenDoor
+from .config import Config
 from .console.parts import Parts
 from .console.server import Console
 from .delivery.breakers import Breakers
@@ -28,19 +26,24 @@ from .domain.delivery import Record
 from .domain.request import Composer
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
-from .monitoring.gauges import Readings, gauges
+from .monitoring.gauges import gauges
 from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
 from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
+from .readings import readings
 from .rpc.api_key_service import ApiKeyService
+from .rpc.certificates import Certificates
 from .rpc.delivery_service import DeliveryService
+from .rpc.door import Door
 from .rpc.event_service import EventService
 from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
+from .startup import Running as Running
 from .startup import StartError
+from .store.api_keys import ApiKeys
 from .store.backlog import Backlog
 from .store.changes import ChangeFeed
 from .store.composers import Composers
@@ -52,10 +55,12 @@ from .store.events import Events
 from .store.expiry import Expiry
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
+from .store.known_keys import KnownKeys
 from .store.partitions import Partitions
 from .store.replays import Replays
 from .store.retention import Retention
 from .store.revisions import Revisions
+from .store.sessions import Sessions
 from .store.suspensions import Suspensions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
@@ -65,29 +70,18 @@ RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten on
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Where a server that has started can be found."""
-
-    grpc_address: Address
-    metrics_address: Address | None
-    console_address: Address | None
-    database: str  # for people; without password
-
-
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
+    startup.check_exposure(config)
     startup.check_ports(config)
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         await startup.migrate(url)
-        database = await startup.open_database(url)
-        try:
+        async with startup.opened(url) as database:
+            await startup.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
             await _Server(config, database, composer).run(shown, ready, stop)
-        finally:
-            await database.close()
     log.info("server.stopped")
 
 
@@ -165,19 +159,12 @@ class _Server:
         replays = Replays(edge)
         sent = SentRequests(events, revisions, Composers(database), composer)
         self._watches = Watches(ChangeFeed(edge))
+        self._keys = KnownKeys(ApiKeys(database), database)
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, health, tester, database.now),
             EventService(
-                intake,
-                self._group_commit,
-                events,
-                calls,
-                webhooks,
-                event_types,
-                self._first_attempts,
-                metrics,
-                spans,
+                intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
             ),
             EventTypeService(event_types),
             DeliveryService(
@@ -190,8 +177,10 @@ class _Server:
                 wake=self._dispatcher.wake,
                 held_for=breakers.held_for,
             ),
-            ApiKeyService(),
+            ApiKeyService(ApiKeys(edge)),
+            Door(self._keys if config.needs_keys else None),
             metrics,
+            certificates=Certificates.of(config.tls_cert, config.tls_key, config.tls_client_ca),
             share_port=config.share_port,
         )
         self._console = Console(
@@ -213,35 +202,17 @@ class _Server:
                 wake=self._dispatcher.wake,
                 held_for=breakers.held_for,
             ),
-            OpenDoor(),
+            self._keys if config.needs_keys else None,
+            Sessions(edge),
             hosts=config.console_hosts,
         )
         self._serving = False
         self._database_up = True
         self._watch = Watch(metrics, Backlog(database))
         self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        for gauge in gauges(self._readings()):
+        read = (self._group_commit, self._dispatcher, self._recorder, self._watch, lambda: self._database_up)
+        for gauge in gauges(readings(config, database, *read)):
             metrics.add(gauge)
-
-    def _readings(self) -> Readings:
-        return Readings(
-            queued_events=lambda: self._group_commit.queued,
-            queued_bytes=lambda: self._group_commit.queued_bytes,
-            max_queued_events=self._config.max_queued_events,
-            handed_off=lambda: self._dispatcher.load().waiting,
-            handed_off_bytes=lambda: self._dispatcher.load().waiting_bytes,
-            max_handed_off=self._config.max_handed_off,
-            in_flight=lambda: self._dispatcher.in_flight,
-            max_in_flight=self._config.max_in_flight,
-            outcomes_waiting=lambda: self._recorder.waiting,
-            breakers=lambda: {
-                "closed": self._dispatcher.load().lanes,
-                **{state.value: count for state, count in self._dispatcher.breakers.items()},
-            },
-            pool=self._database.usage,
-            database_up=lambda: self._database_up,
-            behind=lambda: self._watch.behind,
-        )
 
     def _recorded(self, records: Sequence[Record]) -> None:
         self._dispatcher.recorded(records)
@@ -259,19 +230,16 @@ class _Server:
             async with asyncio.TaskGroup() as background:
                 helpers = [
                     background.create_task(self._directory.run(), name="directory"),
+                    background.create_task(self._keys.run(), name="keys"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
                     background.create_task(self._watch_health(), name="health"),
                 ]
                 recorder = background.create_task(self._recorder.run(), name="recorder")
                 committer = background.create_task(self._group_commit.run(), name="group-commit")
                 dispatcher = background.create_task(self._dispatcher.run(grace), name="dispatcher")
-                try:
-                    port = await self._rpc.start(str(self._config.grpc_address))
-                except OSError as error:
-                    raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
-                address = replace(self._config.grpc_address, port=port)
-                metrics = await self._start(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
-                console = await self._start(self._console, self._config.console_address, startup.CONSOLE_SETTING)
+                address = await startup.listen_grpc(self._rpc, self._config.grpc_address)
+                metrics = await startup.listen(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
+                console = await startup.listen(self._console, self._config.console_address, startup.CONSOLE_SETTING)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -315,16 +283,6 @@ class _Server:
             await self._listener.stop()
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
-
-    @staticmethod
-    async def _start(listener: Listener | Console, address: Address | None, setting: str) -> Address | None:
-        """`setting` names the address if it can't be had."""
-        if address is None:
-            return None
-        try:
-            return replace(address, port=await listener.start(address.host, address.port))
-        except OSError as error:
-            raise startup.cannot_listen(address, setting) from error
 
     async def _watch_health(self) -> None:
         """SERVING only while the database answers."""

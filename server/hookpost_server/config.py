@@ -48,8 +48,23 @@ class Config:
     console_hosts: tuple[str, ...] = _setting(
         values.host_names, (), "names by which browsers may reach the console besides loopback ones, comma-separated"
     )
+    auth: str = _setting(
+        values.one_of("auto", "keys", "off"),
+        "auto",
+        "keys: every call needs an API key (hookpost key create); off: none does; auto: keys when gRPC or the console "
+        "listens beyond loopback",
+    )
+    tls_cert: Path | None = _setting(
+        values.path_or_off, None, "file with the certificate chain that gRPC shows, PEM; read again when it changes"
+    )
+    tls_key: Path | None = _setting(values.path_or_off, None, "file with its private key, PEM")
+    tls_client_ca: Path | None = _setting(
+        values.path_or_off, None, "file with the authorities that callers' certificates must be of, PEM (mTLS)"
+    )
     insecure_behind_proxy: bool = _setting(
-        values.boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
+        values.boolean,
+        False,
+        "allow listening beyond loopback without TLS, and with auth=off without keys, because a proxy in front does it",
     )
     event_types: str = _setting(
         values.one_of("strict", "open"), "strict", "strict: only types of the catalogue; open: any well-formed name"
@@ -104,6 +119,9 @@ class Config:
         "how long events and deliveries are kept, e.g. 30d or forever, at least 1d; by days of UTC that are over; a "
         "day stays while a delivery of it is pending, and until 24 h after the longest retry policy in use",
     )
+    audit_retention: Lifetime = _setting(
+        values.lifetime(30 * DAY), Lifetime(400 * DAY), "how long the audit log is kept, at least 30d"
+    )
     body_retention: Lifetime = _setting(
         values.lifetime(HOUR),
         FOREVER,
@@ -136,7 +154,13 @@ class Config:
     @property
     def lifetimes(self) -> Lifetimes:
         """For how long what is kept."""
-        return Lifetimes(self.retention, self.body_retention)
+        return Lifetimes(self.retention, self.body_retention, self.audit_retention)
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether calls need an API key."""
+        listening = [address for address in (self.grpc_address, self.console_address) if address is not None]
+        return self.auth == "keys" or (self.auth == "auto" and not all(each.is_loopback for each in listening))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Config:
@@ -154,11 +178,10 @@ class Config:
                 faults.append(f"{variable}={shown}: {error}")
         values.update({name: value for name, value in overrides.items() if value is not None})
         config = cls(**values)
-        if not config.grpc_address.is_loopback and not config.insecure_behind_proxy:
-            faults.append(
-                f"HOOKPOST_GRPC_ADDRESS={config.grpc_address}: listening beyond loopback without TLS and API keys is "
-                "refused; set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front authenticates and encrypts"
-            )
+        if (config.tls_cert is None) != (config.tls_key is None):
+            faults.append("HOOKPOST_TLS_CERT, HOOKPOST_TLS_KEY: set both, or neither")
+        elif config.tls_client_ca is not None and config.tls_cert is None:
+            faults.append("HOOKPOST_TLS_CLIENT_CA: needs HOOKPOST_TLS_CERT and HOOKPOST_TLS_KEY")
         if (config.body_retention.seconds or 0) > (config.retention.seconds or float("inf")):
             faults.append(
                 f"HOOKPOST_BODY_RETENTION={config.body_retention}: must not be longer than "

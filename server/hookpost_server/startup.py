@@ -6,7 +6,8 @@ import contextlib
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import asyncpg
 
@@ -17,6 +18,7 @@ from .domain import errors
 from .domain.addresses import AddressPolicy
 from .embedded import EmbeddedPostgres, EmbeddedPostgresError
 from .store import migrate as migrations
+from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
 
 if TYPE_CHECKING:
@@ -34,6 +36,51 @@ class StartError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class Exposed(StartError):
+    """The settings would let strangers in, or let others listen."""
+
+
+def check_exposure(config: Config) -> None:
+    """Raises Exposed when calls from beyond loopback would come without keys, or in clear text."""
+    if config.insecure_behind_proxy:
+        return
+    console = config.console_address
+    if console is not None and not console.is_loopback:
+        raise Exposed(
+            f"HOOKPOST_CONSOLE_ADDRESS={console} is beyond loopback, and the console itself speaks no TLS",
+            "put a proxy with TLS in front, set HOOKPOST_INSECURE_BEHIND_PROXY=true and HOOKPOST_CONSOLE_HOSTS",
+        )
+    if config.grpc_address.is_loopback:
+        return
+    where = f"HOOKPOST_GRPC_ADDRESS={config.grpc_address} is beyond loopback, and"
+    proxy = "set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front does that"
+    if not config.needs_keys:
+        raise Exposed(f"{where} HOOKPOST_AUTH=off would let everybody in", f"set HOOKPOST_AUTH=keys; {proxy}")
+    if config.tls_cert is None:
+        raise Exposed(f"{where} calls would come without TLS", f"set HOOKPOST_TLS_CERT and HOOKPOST_TLS_KEY; {proxy}")
+
+
+async def check_keys(config: Config, database: Database) -> None:
+    """Raises Exposed when keys are needed and there is none: nobody could call."""
+    with database_errors():
+        if not config.needs_keys or await ApiKeys(database).any_works():
+            return
+    raise Exposed(
+        "every call needs an API key, and there is none",
+        "make the first with: hookpost key create --name admin --scope admin --tenant '*'",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a server that has started can be found."""
+
+    grpc_address: Address
+    metrics_address: Address | None
+    console_address: Address | None
+    database: str  # for people; without password
 
 
 def check_ports(config: Config) -> None:
@@ -56,6 +103,40 @@ def check_free(address: Address, setting: str) -> None:
             probe.listen()
         except OSError as error:
             raise cannot_listen(address, setting) from error
+
+
+class Listener(Protocol):
+    """What answers at a port."""
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; returns the real port. Raises OSError when the address can't be had."""
+
+
+async def listen(listener: Listener, address: Address | None, setting: str) -> Address | None:
+    """Starts it, unless it has no address; returns the real one. Raises StartError that names the setting."""
+    if address is None:
+        return None
+    try:
+        return replace(address, port=await listener.start(address.host, address.port))
+    except OSError as error:
+        raise cannot_listen(address, setting) from error
+
+
+class GrpcListener(Protocol):
+    """What answers calls."""
+
+    async def start(self, address: str) -> int:
+        """As Listener.start. Raises ValueError for certificates that can't be used."""
+
+
+async def listen_grpc(server: GrpcListener, address: Address) -> Address:
+    """Starts it; returns the real address. Raises StartError."""
+    try:
+        return replace(address, port=await server.start(str(address)))
+    except OSError as error:
+        raise cannot_listen(address, GRPC_SETTING) from error
+    except ValueError as error:
+        raise StartError(str(error), "check HOOKPOST_TLS_CERT, _KEY and _CLIENT_CA") from error
 
 
 def cannot_listen(address: Address, setting: str) -> StartError:
@@ -102,10 +183,15 @@ async def migrate(url: str, *, check: bool = False) -> list[str]:
         return [str(migration) for migration in done]
 
 
-async def open_database(url: str) -> Database:
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
     """The pool. Raises StartError."""
     with database_errors():
-        return await Database.open(url)
+        database = await Database.open(url)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def sender(config: Config, policy: AddressPolicy) -> Sender:

@@ -31,11 +31,14 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Like `app.serve`, by `config.processes` processes. Raises StartError."""
+    startup.check_exposure(config)
     startup.check_ports(config)
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):
             await startup.migrate(url)
+            async with startup.opened(url) as database:
+                await startup.check_keys(config, database)
             nodes = [_Node(number, address, url, config) for number in range(config.processes)]
             try:
                 await asyncio.gather(*(node.start() for node in nodes))

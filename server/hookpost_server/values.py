@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .domain import headers
@@ -43,6 +44,10 @@ class Address:
 
 def address_or_off(value: str) -> Address | None:
     return None if value == "off" else Address.parse(value)
+
+
+def path_or_off(value: str) -> Path | None:
+    return None if value == "off" else Path(value)
 
 
 def failpoint_or_off(value: str) -> Failpoint | None:

@@ -21,7 +21,9 @@ from . import making, past
 from .making import TENANT
 
 WEEK = Lifetimes(Lifetime(7 * DAY))
-NOTHING = dict.fromkeys(("idempotency_keys", "replay_items", "other_changes", "health_minutes", "health_hours"), 0)
+NOTHING = dict.fromkeys(
+    ("idempotency_keys", "replay_items", "other_changes", "health_minutes", "health_hours", "audit_log"), 0
+)
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +131,17 @@ async def test_hours_live_as_long_as_their_entries(database: Database, sql: asyn
     for days in (29, 31):
         await count(sql, "hour", past.event(past.day_of(database, 0)).id, now - timedelta(days=days))
     assert await sweep(sql, database.now(), Lifetimes(Lifetime(30 * DAY))) == {"health_hours": 1}
+
+
+async def test_the_audit_log(database: Database, sql: asyncpg.Connection) -> None:
+    """Retention alone may delete from it, and only what is old."""
+    for days in range(20):
+        await sql.execute(
+            "insert into audit_log (tenant_id, time, actor, actor_name, address, action, target, details) "
+            "values ('acme', now() - $1::interval, 'server', '', '', 'webhook.created', '', '{}')",
+            timedelta(days=days, minutes=1),
+        )
+    assert await sweep(sql, database.now()) == {}
+    assert await sweep(sql, database.now(), Lifetimes(FOREVER, audit=Lifetime(5 * DAY))) == {"audit_log": 15}
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await sql.execute("delete from audit_log")

@@ -64,7 +64,7 @@ def run_server(config: Config, ready: Callable[[Running], None]) -> None:
     """Serves until a signal comes. Raises Failure when it can't start."""
     from hookpost_server import app, supervisor, telemetry
     from hookpost_server.cli.running import run
-    from hookpost_server.startup import StartError
+    from hookpost_server.startup import Exposed, StartError
 
     telemetry.configure(config.log_level, config.log_format)
     serve = app.serve if config.processes == 1 else supervisor.serve
@@ -74,6 +74,8 @@ def run_server(config: Config, ready: Callable[[Running], None]) -> None:
 
     try:
         run(main)
+    except Exposed as error:
+        raise Failure(str(error), hint=error.hint, code=ExitCode.UNSAFE) from error
     except StartError as error:
         raise Failure(str(error), hint=error.hint) from error
 

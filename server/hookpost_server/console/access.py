@@ -1,56 +1,50 @@
-"""Who visits, and what they may do."""
+"""Who visits: whoever signed in with an API key, or, on a server without keys, anybody."""
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
+from ..actions.failure_limit import FailureLimit
+from ..domain.api_key import Principal, Scope
+from ..store.known_keys import KnownKeys
+from ..store.sessions import Sessions
 
-class Scope(enum.IntEnum):
-    """A set of deeds that a key allows; numbers as in the proto."""
-
-    EVENTS_EMIT = 1
-    READ = 2
-    WEBHOOKS_WRITE = 3
-    SECRETS_REVEAL = 4
-    DELIVERIES_RETRY = 5
-    ADMIN = 6
+ANYBODY = Principal(UUID(int=0), "", frozenset({Scope.ADMIN}), None)
+NOBODY = Principal(UUID(int=0), "", frozenset(), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who calls: a key that was let in."""
+class Door:
+    """Lets browsers in and out."""
 
-    id: UUID
-    name: str
-    scopes: frozenset[Scope]
-    tenant_id: str | None  # None: every tenant
-
-    def may(self, scope: Scope) -> bool:
-        return scope in self.scopes or Scope.ADMIN in self.scopes
-
-
-ANYBODY = Principal(UUID(int=0), "", frozenset({Scope.ADMIN}), None)  # of a server without keys
-NOBODY = Principal(UUID(int=0), "", frozenset(), "")  # has not signed in
-
-
-class Door(Protocol):
-    """Tells who a browser's session belongs to."""
+    def __init__(self, keys: KnownKeys | None, sessions: Sessions) -> None:
+        """Without `keys` everybody is let in, with all rights."""
+        self._keys = keys
+        self._sessions = sessions
+        self._failures = FailureLimit()
 
     @property
     def open(self) -> bool:
-        """Whether everybody is let in without a key."""
+        """Whether nobody needs to sign in."""
+        return self._keys is None
 
     async def caller(self, session: str) -> Principal:
-        """NOBODY for a session that is not signed in, or no more."""
+        """Who a session belongs to, if there is one; NOBODY once it is over, or its key works no more."""
+        if self._keys is None:
+            return ANYBODY
+        if not session:
+            return NOBODY
+        key_id = await self._sessions.key_of(session)
+        return NOBODY if key_id is None else await self._keys.still(key_id) or NOBODY
 
+    async def sign_in(self, text: str, session: str, address: str) -> bool:
+        """Whether the key lets anybody in; the new session is then theirs. Raises TooManyFailures."""
+        principal = None if self._keys is None else await self._keys.authenticate(text)
+        if principal is None:
+            self._failures.count(address)
+            return False
+        await self._sessions.begin(session, principal, address)
+        return True
 
-class OpenDoor:
-    """Of a server without keys: whoever reaches it may do everything."""
-
-    open = True
-
-    async def caller(self, session: str) -> Principal:
-        return ANYBODY
+    async def sign_out(self, session: str) -> None:
+        """Ends a session for good."""
+        await self._sessions.end(session)

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
-from ..domain import errors
+from ..domain import errors, ids
+from ..domain.actor import Actor, act_as
 from ..domain.event import check_tenant
-from .access import NOBODY, Door
+from .access import Door
 from .parts import Parts
 from .render import Renderer
 from .texts import Catalogue
@@ -52,7 +53,12 @@ STATUSES: dict[type[errors.HookpostError], int] = {
     errors.BacklogFull: 503,
     errors.LimitExceeded: 400,
     errors.Unavailable: 503,
+    errors.PermissionDenied: 403,
+    errors.TooManyFailures: 429,
 }
+
+# Which of the texts `error.…` explains a status.
+KINDS = {403: "forbidden", 404: "missing", 405: "missing", 429: "often", 500: "fault", 503: "unavailable"}
 
 log = structlog.get_logger()
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -84,7 +90,7 @@ class Guard:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Next) -> web.StreamResponse:
         """What aiohttp calls."""
-        host = _host(request)
+        host = host_of(request)
         if host not in self._hosts:
             return web.Response(status=421, text="This name is not among HOOKPOST_CONSOLE_HOSTS.\n")
         if request.path.startswith("/static/"):
@@ -98,20 +104,21 @@ class Guard:
             self._parts,
             self._renderer,
             self._catalogue.chosen(request.headers.get("Accept-Language", "")),
-            NOBODY if fresh and not self._door.open else await self._door.caller(session),
             csrf_token(session),
             open_door=self._door.open,
             alarm=self._alarm(),
         )
         request[VISIT] = visit
-        response = await self._answered(visit, handler)
-        if fresh and not response.prepared:
+        response = await self._answered(visit, handler, "" if fresh else session)
+        if fresh and not response.prepared and cookie not in response.cookies:
             set_session(response, host, session)
         return response
 
-    async def _answered(self, visit: Visit, handler: Next) -> web.StreamResponse:
+    async def _answered(self, visit: Visit, handler: Next, session: str) -> web.StreamResponse:
         request = visit.request
         try:
+            visit.enter(await self._door.caller(session))
+            act_as(Actor(*_actor(visit), request.remote or "", visit.caller.tenant_id))
             if request.method not in SAFE and not await self._ours(visit):
                 return visit.page("error.html", status=403, kind="csrf", detail="")
             tenant = request.match_info.get("tenant")
@@ -169,13 +176,22 @@ def set_session(response: web.StreamResponse, host: str, session: str) -> None:
     )
 
 
-def _host(request: web.Request) -> str:
+def host_of(request: web.Request) -> str:
     """The name in the Host header, without port."""
     return re.sub(r":[0-9]*$", "", request.host.lower())
 
 
+def _actor(visit: Visit) -> tuple[str, str]:
+    """Who acts, for the audit log: by id and by name."""
+    if visit.open_door or not visit.signed_in:
+        return "anyone", ""
+    return ids.text(ids.KEY, visit.caller.id), visit.caller.name
+
+
 def _kind(status: int) -> str:
-    return {404: "missing", 405: "missing", 503: "unavailable", 403: "forbidden", 500: "fault"}.get(status, "refused")
+    return {404: "missing", 405: "missing", 429: "often", 503: "unavailable", 403: "forbidden", 500: "fault"}.get(
+        status, "refused"
+    )
 
 
 def _to_sign_in(visit: Visit) -> web.Response:

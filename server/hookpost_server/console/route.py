@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from .access import Scope
+from ..domain.api_key import Scope
 from .visit import Visit
 
 Handler = Callable[[Visit], Awaitable[web.StreamResponse]]

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
+from ..store.known_keys import KnownKeys
+from ..store.sessions import Sessions
 from .access import Door
 from .assets import Assets
 from .guard import VISIT, Guard, NotSignedIn, secure
@@ -13,6 +15,7 @@ from .pages import PAGES
 from .parts import Parts
 from .render import Renderer
 from .route import Route
+from .sign_in import SignIn
 
 MAX_FORM = 1024 * 1024  # bytes
 TENANT = "/t/{tenant}"  # the root of another tenant's pages; those of one's own have none
@@ -22,14 +25,22 @@ class Console:
     """Answers between `start` and `stop`."""
 
     def __init__(
-        self, parts: Parts, door: Door, *, hosts: Collection[str] = (), alarm: Callable[[], float | None] = lambda: None
+        self,
+        parts: Parts,
+        keys: KnownKeys | None,
+        sessions: Sessions,
+        *,
+        hosts: Collection[str] = (),
+        alarm: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`alarm` tells for how many seconds deliveries have stalled; None: they flow."""
+        """Without `keys` nobody signs in. `alarm`: for how many seconds deliveries have stalled; None: they flow."""
         assets = Assets()
+        door = Door(keys, sessions)
         guard = Guard(parts, Renderer(assets), door, hosts, alarm)
         application = web.Application(middlewares=[guard.middleware], client_max_size=MAX_FORM)
         application.on_response_prepare.append(secure)
         application.router.add_get("/static/{path:.*}", assets.serve)
+        SignIn(door).add_to(application)
         for page in PAGES:
             for route in page.ROUTES:
                 for root in ("", TENANT):

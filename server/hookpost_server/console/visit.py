@@ -12,8 +12,9 @@ from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
 from ..domain import errors, ids
+from ..domain.api_key import Principal
 from ..domain.event import DEFAULT_TENANT
-from .access import NOBODY, Principal
+from .access import NOBODY
 from .parts import Parts
 from .render import Renderer
 from .texts import Texts
@@ -32,7 +33,6 @@ class Visit:
         parts: Parts,
         renderer: Renderer,
         texts: Texts,
-        caller: Principal,
         csrf: str,
         *,
         open_door: bool,
@@ -42,14 +42,20 @@ class Visit:
         self.request = request
         self.parts = parts
         self.texts = texts
-        self.caller = caller
+        self.caller = NOBODY
         self.csrf = csrf
         self.open_door = open_door
         self.alarm = alarm
         self._renderer = renderer
         named = request.match_info.get("tenant", "")
-        self.tenant_id = named or caller.tenant_id or DEFAULT_TENANT
-        self._root = f"/t/{self.tenant_id}" if named else ""
+        self.tenant_id = named or DEFAULT_TENANT
+        self._root = f"/t/{named}" if named else ""
+
+    def enter(self, caller: Principal) -> None:
+        """Says who visits: without a tenant in the path, it is their own."""
+        self.caller = caller
+        if not self._root:
+            self.tenant_id = caller.tenant_id or DEFAULT_TENANT
 
     @property
     def query(self) -> Mapping[str, str]:

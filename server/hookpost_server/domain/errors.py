@@ -19,6 +19,12 @@ HookpostError
 ├── Unavailable
 │   ├── DatabaseUnavailable   can't be reached, or is too busy
 │   └── ShuttingDown          another server will take the call
+├── DeadlineExceeded          too little time was left to begin, or it ran out
+├── Unauthenticated           no API key, or one that does not work: in the same words
+├── TooManyFailures           of that kind from one address
+├── PermissionDenied
+│   ├── ScopeMissing          the key may not do that
+│   └── TenantBound           the key is bound to a tenant, and this concerns all
 └── NotSupported              this server can't do that
 """
 
@@ -214,12 +220,57 @@ class ShuttingDown(Unavailable):
         super().__init__("the server is shutting down; repeat the call")
 
 
+class DeadlineExceeded(HookpostError):
+    """Too little time was left to begin, or it ran out."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Unauthenticated(HookpostError):
+    """Nobody was let in. One text, whatever the cause: it tells a stranger nothing about keys."""
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("this call needs an API key that works, sent as authorization: Bearer …")
+
+
+class TooManyFailures(HookpostError):
+    """Too many calls from one address were not let in."""
+
+    reason = "TOO_MANY_FAILURES"
+    retry_delay: float = 1.0  # seconds
+
+    def __init__(self) -> None:
+        super().__init__("too many calls from this address had no API key that works; slow down")
+
+
+class PermissionDenied(HookpostError):
+    """Base of the errors for what a key may not do."""
+
+
+class ScopeMissing(PermissionDenied):
+    """The key lacks a scope."""
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this call needs an API key with the scope {scope} or ADMIN", scope=scope)
+
+
+class TenantBound(PermissionDenied):
+    """What the call is about is every tenant's."""
+
+    reason = "TENANT_BOUND"
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(
+            f'the API key is bound to the tenant "{tenant_id}", and this call concerns every tenant',
+            tenant_id=tenant_id,
+        )
+
+
 class NotSupported(HookpostError):
     """This server can't do that."""
 
     reason = "NOT_SUPPORTED"
-
-
-def not_yet(what: str) -> NotSupported:
-    """For a part of the API that this version does not have."""
-    return NotSupported(f"{what} is not available in this version of Hookpost")

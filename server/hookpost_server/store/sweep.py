@@ -57,6 +57,7 @@ class Sweep:
             "other_changes": await self._changes(),
             "health_minutes": await self._health(self.MINUTES, now - HEALTH),
             "health_hours": 0 if hours is None else await self._health(self.HOURS, now - hours),
+            "audit_log": 0 if (audit := lifetimes.audit.seconds) is None else await self._audit(now - audit),
         }
 
     # From a cursor on, so that it does not pass over what the batches before have left to vacuum.
@@ -102,6 +103,22 @@ class Sweep:
         async with planned(self._connection):
             oldest = await self._connection.fetchval(ChangeFeed.OLDEST)
         return 0 if oldest is None else await self._batches(self.OTHER_CHANGES, oldest)
+
+    AUDIT_LOG = """
+        with gone as (
+            delete from audit_log where (id, tenant_id) in (
+                select id, tenant_id from audit_log where time < $1 order by id limit $2) returning 1
+        )
+        select count(*)::int from gone
+    """
+
+    async def _audit(self, before: float) -> int:
+        total, count = 0, BATCH
+        while count == BATCH:
+            async with planned(self._connection, "set local hookpost.retention = 'on'"):  # else it can't be deleted
+                count = await self._connection.fetchval(self.AUDIT_LOG, datetime.fromtimestamp(before, UTC), BATCH)
+            total += count
+        return total
 
     async def _batches(self, statement: str, before: UUID | int) -> int:
         total, count = 0, BATCH

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from ...domain import ids
-from ..access import Scope
+from ...domain.api_key import Scope
 from ..route import get
 from ..visit import Visit
 from ..webhook_page import asked_for

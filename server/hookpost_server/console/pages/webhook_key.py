@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ...domain import ids, signing
-from ..access import Scope
+from ...domain.api_key import Scope
 from ..route import get, post
 from ..visit import Visit
 from ..webhook_page import asked_for

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ...domain import errors, ids, signing
+from ...domain.api_key import Scope
 from ...domain.errors import Violation
 from ...domain.webhook import MAX_NAME, Settings, changed
 from ...store.event_counts import EventCount
 from ...store.replays import Missed
-from ..access import Scope
 from ..picker import picker
 from ..route import get, post
 from ..visit import Visit

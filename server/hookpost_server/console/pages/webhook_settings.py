@@ -7,8 +7,8 @@ import dataclasses
 from aiohttp import web
 
 from ...domain import errors, ids
+from ...domain.api_key import Scope
 from ...domain.webhook import Settings, Webhook, changed
-from ..access import Scope
 from ..picker import picker
 from ..route import get, post
 from ..visit import Visit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from ...domain import ids
+from ...domain.api_key import Scope
 from ...domain.webhook import check_text
-from ..access import Scope
 from ..route import get, post
 from ..visit import Visit
 from ..webhook_page import asked_for
