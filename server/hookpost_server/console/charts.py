@@ -45,3 +45,25 @@ def spark(points: Sequence[Point]) -> Bars:
 
 def _height(value: int, highest: int, height: int) -> float:
     return max(1.5, value / highest * (height - 1)) if value else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Plain bars as one path."""
+
+    width: int
+    height: int
+    path: str
+    step: float  # from one bar to the next
+
+
+def columns(values: Sequence[int], width: int, height: int) -> Columns:
+    """One bar for each value."""
+    highest = max(values, default=0)
+    step = width / max(1, len(values))
+    path = "".join(
+        f"M{index * step + 3:.1f} {height}V{height - _height(value, highest, height):.1f}h{step - 6:.1f}V{height}z"
+        for index, value in enumerate(values)
+        if value
+    )
+    return Columns(width, height, path, step)

@@ -62,6 +62,11 @@ class Visit:
         return self.request.query
 
     @property
+    def path(self) -> str:
+        """Where this page is, below the tenant's root."""
+        return self.request.path.removeprefix(self._root)
+
+    @property
     def signed_in(self) -> bool:
         return self.caller is not NOBODY
 

@@ -256,6 +256,24 @@ class Replays:
                 raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
         return stopped
 
+    PROGRESS = """
+        select d.state, count(*)::int as count
+        from (select delivery_id from replay_items where replay_id = $1 and tenant_id = $2 order by delivery_id) i
+        cross join lateral (select state from deliveries where id = i.delivery_id and tenant_id = $2 limit 1) d
+        group by d.state
+    """
+
+    async def progress(self, tenant_id: str, replay_id: UUID) -> dict[State, int]:
+        """How many of a replay's deliveries are in which state; those that retention dropped are left out.
+
+        Raises NotFound.
+        """
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(self.PROGRESS, replay_id, tenant_id)
+            if not rows and not await self._exists(connection, tenant_id, replay_id):
+                raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
+        return {State(row["state"]): row["count"] for row in rows}
+
     def _checked(self, counted: Sequence[tuple[int, str | None]]) -> int:
         total = sum(count for count, _ in counted)
         if total > self._most:

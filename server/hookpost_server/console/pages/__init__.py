@@ -5,10 +5,15 @@ from __future__ import annotations
 from . import (
     preferences,
     webhook_created,
+    webhook_export,
+    webhook_health,
     webhook_key,
     webhook_new,
+    webhook_replay,
+    webhook_requests,
     webhook_settings,
     webhook_state,
+    webhook_test,
     webhooks,
 )
 
@@ -18,6 +23,11 @@ PAGES = (
     webhook_created,
     webhook_settings,
     webhook_key,
+    webhook_test,
+    webhook_requests,
+    webhook_export,
+    webhook_replay,
+    webhook_health,
     webhook_state,
     preferences,
 )

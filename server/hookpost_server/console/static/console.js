@@ -151,6 +151,12 @@
     all(`input[name="${box.dataset.tickAll}"]`, box.closest("form")).forEach((input) => { input.checked = box.checked; });
   });
 
+  const when = () => all("[data-when]").forEach((button) => {
+    button.disabled = !one(`input[name="${button.dataset.when}"]:checked`, button.closest("form"));
+  });
+  document.addEventListener("change", when);
+  when();
+
   // Parts of pages that come later. Addresses carry no empty fields.
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.detail.verb !== "get") return;
@@ -163,7 +169,7 @@
     failed = event.detail.elt;
     trouble.hidden = false;
   }));
-  document.addEventListener("htmx:afterSwap", () => { trouble.hidden = true; times(); });
+  document.addEventListener("htmx:afterSwap", () => { trouble.hidden = true; times(); only(); when(); });
   one("button", trouble).addEventListener("click", () => {
     trouble.hidden = true;
     if (failed?.isConnected) htmx.trigger(failed, failed.matches("form") ? "submit" : "load");
