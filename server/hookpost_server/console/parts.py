@@ -16,6 +16,7 @@ from ..store.event_counts import EventCounts
 from ..store.event_types import EventTypes, KnownTypes
 from ..store.events import Events
 from ..store.health import HealthFigures
+from ..store.replay_progress import ReplayProgress
 from ..store.replays import Replays
 from ..store.webhooks import Webhooks
 
@@ -31,6 +32,7 @@ class Parts:
     events: Events
     deliveries: Deliveries
     replays: Replays
+    replay_progress: ReplayProgress
     health: HealthFigures
     backlog: Backlog
     sent: SentRequests
