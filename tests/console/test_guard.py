@@ -116,6 +116,18 @@ async def test_assets_are_kept_for_good(visitor: Visitor) -> None:
         assert asset.headers["Content-Encoding"] == "gzip"
 
 
+@pytest.mark.parametrize("path", ["/webhooks", "/webhooks/new", "/keyboard"])
+async def test_a_page_is_light(visitor: Visitor, client: Client, path: str) -> None:
+    """A first visit, with style, script and icon: less than 100 kB on the wire."""
+    for number in range(20):
+        await client.create(name=f"webhook {number}")
+    page = await visitor.get(f"/t/{client.tenant}{path}")
+    assets = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+    assert len(assets) == 4
+    sizes = [int((await visitor.get(each)).headers["Content-Length"]) for each in assets]
+    assert len(page.text.encode()) + sum(sizes) < 100_000
+
+
 @pytest.mark.parametrize(
     "path", ["/static/../server.py", "/static/..%2fserver.py", "/static/%2e%2e/texts/en.toml", "/static//etc/passwd"]
 )
