@@ -29,8 +29,11 @@ async def test_loopback_names_are_ours(visitor: Visitor, host: str) -> None:
     assert (await visitor.get("/webhooks", Host=host)).status == 200
 
 
+OPEN = {"auth": "off", "insecure_behind_proxy": True}
+
+
 async def test_names_that_are_set_are_ours_and_need_https(database_url: str) -> None:
-    settings = config(database_url, console_address=ANY_PORT, console_hosts=("hooks.example.com",))
+    settings = config(database_url, console_address=ANY_PORT, console_hosts=("hooks.example.com",), **OPEN)
     async with serving(settings) as server, visiting(server.console_address) as visitor:
         page = await visitor.get("/webhooks", Host="hooks.example.com")
         assert page.status == 200
