@@ -129,6 +129,7 @@ async def test_f15_a_second_server_on_the_port_does_not_start(database_url: str)
                 HOOKPOST_DATABASE_URL=database_url,
                 HOOKPOST_GRPC_ADDRESS=str(server.address),
                 HOOKPOST_METRICS_ADDRESS="off",
+                HOOKPOST_CONSOLE_ADDRESS="off",
                 HOOKPOST_PROCESSES=processes,
             )
             assert code == 1
