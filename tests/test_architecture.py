@@ -53,6 +53,7 @@ ONLY_IN = {
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
     "cryptography": {"domain"},
+    "jinja2": {"console"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
     "click": {"cli"},

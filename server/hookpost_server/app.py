@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,7 +12,9 @@ from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
-from .config import Address, Config
+from .config import Config
+from .console.parts import Parts
+from .console.server import Console
 from .delivery.breakers import Breakers
 from .delivery.courier import Courier
 from .delivery.directory import Directory
@@ -31,7 +32,7 @@ from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
 from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
-from .readings import Parts, readings
+from .readings import Looked, readings
 from .rpc.api_key_service import ApiKeyService
 from .rpc.certificates import Certificates
 from .rpc.delivery_service import DeliveryService
@@ -41,6 +42,7 @@ from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
+from .startup import Running as Running
 from .startup import StartError
 from .store.api_keys import ApiKeys
 from .store.backlog import Backlog
@@ -48,6 +50,7 @@ from .store.changes import ChangeFeed
 from .store.composers import Composers
 from .store.database import Database
 from .store.deliveries import Deliveries
+from .store.event_counts import EventCounts
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
 from .store.expiry import Expiry
@@ -55,9 +58,11 @@ from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.known_keys import KnownKeys
 from .store.partitions import Partitions
+from .store.replay_progress import ReplayProgress
 from .store.replays import Replays
 from .store.retention import Retention
 from .store.revisions import Revisions
+from .store.sessions import Sessions
 from .store.suspensions import Suspensions
 from .store.unanswered import Unanswered
 from .store.webhooks import Webhooks
@@ -66,15 +71,6 @@ from .upkeep import Upkeep
 RECORD_TIMEOUT = 10.0  # seconds for the last outcomes at shutdown; unwritten ones are attempted again
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Where a server that has started can be found."""
-
-    grpc_address: Address
-    metrics_address: Address | None
-    database: str  # for people; without password
 
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
@@ -166,11 +162,14 @@ class _Server:
             send=self._sender.send,
             now=database.now,
         )
+        health = HealthFigures(edge)
+        replays = Replays(edge)
+        sent = SentRequests(events, revisions, Composers(database), composer)
         self._watches = Watches(ChangeFeed(edge))
         self._keys = KnownKeys(ApiKeys(database), database)
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
-            WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
+            WebhookService(webhooks, known_types, rules, health, tester, database.now),
             EventService(
                 intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
             ),
@@ -178,8 +177,8 @@ class _Server:
             DeliveryService(
                 calls,
                 webhooks,
-                Replays(edge),
-                SentRequests(events, revisions, Composers(database), composer),
+                replays,
+                sent,
                 self._watches,
                 now=database.now,
                 wake=self._dispatcher.wake,
@@ -191,12 +190,36 @@ class _Server:
             certificates=Certificates.of(config.tls_cert, config.tls_key, config.tls_client_ca),
             share_port=config.share_port,
         )
+        self._console = Console(
+            Parts(
+                webhooks=webhooks,
+                event_types=event_types,
+                known_types=known_types,
+                event_counts=EventCounts(edge),
+                events=events,
+                deliveries=calls,
+                replays=replays,
+                replay_progress=ReplayProgress(edge),
+                health=health,
+                backlog=Backlog(edge),
+                sent=sent,
+                tester=tester,
+                watches=self._watches,
+                rules=rules,
+                now=database.now,
+                wake=self._dispatcher.wake,
+                held_for=breakers.held_for,
+            ),
+            self._keys if config.needs_keys else None,
+            Sessions(edge),
+            hosts=config.console_hosts,
+        )
         self._serving = False
         self._database_up = True
         self._watch = Watch(metrics, Backlog(database))
         self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        parts = Parts(self._group_commit, self._dispatcher, self._recorder, self._directory, database, self._watch)
-        for gauge in gauges(readings(config, parts, database_up=lambda: self._database_up)):
+        looked = Looked(self._group_commit, self._dispatcher, self._recorder, self._directory, database, self._watch)
+        for gauge in gauges(readings(config, looked, database_up=lambda: self._database_up)):
             metrics.add(gauge)
 
     def _recorded(self, records: Sequence[Record]) -> None:
@@ -223,15 +246,10 @@ class _Server:
                 recorder = background.create_task(self._recorder.run(), name="recorder")
                 committer = background.create_task(self._group_commit.run(), name="group-commit")
                 dispatcher = background.create_task(self._dispatcher.run(grace), name="dispatcher")
-                try:
-                    port = await self._rpc.start(str(self._config.grpc_address))
-                except OSError as error:
-                    raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
-                except ValueError as error:
-                    raise StartError(str(error), "check HOOKPOST_TLS_CERT, _KEY and _CLIENT_CA") from error
-                address = replace(self._config.grpc_address, port=port)
-                metrics = await self._start_metrics()
-                self._gate.own_ports.update(each.port for each in (address, metrics) if each)
+                address = await startup.listen_grpc(self._rpc, self._config.grpc_address)
+                metrics = await startup.listen(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
+                console = await startup.listen(self._console, self._config.console_address, startup.CONSOLE_SETTING)
+                self._gate.own_ports.update(each.port for each in (address, metrics, console) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -240,12 +258,13 @@ class _Server:
                     "server.started",
                     grpc=str(address),
                     metrics=str(metrics or "off"),
+                    console=str(console or "off"),
                     database=database,
                     sender=self._config.sender,
                     open_files=startup.open_files(),
                     version=__version__,
                 )
-                ready(Running(address, metrics, database))
+                ready(Running(address, metrics, console, database))
                 await stop.wait()
 
                 log.info("server.stopping", in_flight=self._dispatcher.in_flight)
@@ -255,6 +274,7 @@ class _Server:
                 self._dispatcher.stop()
                 self._watches.stop()
                 self._first_attempts.stop()
+                await self._console.stop()
                 await self._rpc.stop(grace)
                 self._group_commit.stop()
                 await asyncio.wait([committer, dispatcher])
@@ -269,18 +289,11 @@ class _Server:
             raise group.exceptions[0] from None
         finally:
             await self._rpc.stop(0)  # when a part failed; calls under way must not hang
+            await self._console.stop()
             await self._sender.close()
             await self._listener.stop()
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
-
-    async def _start_metrics(self) -> Address | None:
-        if (address := self._config.metrics_address) is None:
-            return None
-        try:
-            return replace(address, port=await self._listener.start(address.host, address.port))
-        except OSError as error:
-            raise startup.cannot_listen(address, startup.METRICS_SETTING) from error
 
     async def _watch_health(self) -> None:
         """SERVING only while the database answers."""

@@ -16,7 +16,7 @@ from .store.group_commit import GroupCommit
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Looked:
     """The parts of a process that are looked at."""
 
     group_commit: GroupCommit
@@ -27,7 +27,7 @@ class Parts:
     watch: Watch
 
 
-def readings(config: Config, of: Parts, *, database_up: Callable[[], bool]) -> Readings:
+def readings(config: Config, of: Looked, *, database_up: Callable[[], bool]) -> Readings:
     """What is read at each scrape."""
     return Readings(
         queued_events=lambda: of.group_commit.queued,

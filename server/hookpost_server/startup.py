@@ -7,7 +7,8 @@ import resource
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import asyncpg
 import structlog
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
 METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
+CONSOLE_SETTING = "HOOKPOST_CONSOLE_ADDRESS"
 
 log = structlog.get_logger()
 
@@ -59,7 +61,21 @@ class MasterKeyError(StartError):
 
 def check_exposure(config: Config) -> None:
     """Raises Exposed when calls from beyond loopback would come without keys, or in clear text."""
-    if config.grpc_address.is_loopback or config.insecure_behind_proxy:
+    if config.insecure_behind_proxy:
+        return
+    console = config.console_address
+    if console is not None and not console.is_loopback:
+        raise Exposed(
+            f"HOOKPOST_CONSOLE_ADDRESS={console} is beyond loopback, and the console itself speaks no TLS",
+            "put a proxy with TLS in front, set HOOKPOST_INSECURE_BEHIND_PROXY=true and HOOKPOST_CONSOLE_HOSTS",
+        )
+    if console is not None and config.console_hosts and not config.needs_keys:
+        raise Exposed(
+            "HOOKPOST_CONSOLE_HOSTS lets browsers reach the console from elsewhere, and HOOKPOST_AUTH=off would let "
+            "everybody in",
+            "set HOOKPOST_AUTH=keys; set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front knows its visitors",
+        )
+    if config.grpc_address.is_loopback:
         return
     where = f"HOOKPOST_GRPC_ADDRESS={config.grpc_address} is beyond loopback, and"
     proxy = "set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front does that"
@@ -80,12 +96,24 @@ async def check_keys(config: Config, database: Database) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a server that has started can be found."""
+
+    grpc_address: Address
+    metrics_address: Address | None
+    console_address: Address | None
+    database: str  # for people; without password
+
+
 def check_ports(config: Config) -> None:
     """Raises StartError when a port that the server needs is taken."""
     if not config.share_port:
         check_free(config.grpc_address, GRPC_SETTING)
     if config.metrics_address is not None:
         check_free(config.metrics_address, METRICS_SETTING)
+    if config.console_address is not None:
+        check_free(config.console_address, CONSOLE_SETTING)
 
 
 def check_free(address: Address, setting: str) -> None:
@@ -98,6 +126,40 @@ def check_free(address: Address, setting: str) -> None:
             probe.listen()
         except OSError as error:
             raise cannot_listen(address, setting) from error
+
+
+class Listener(Protocol):
+    """What answers at a port."""
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; returns the real port. Raises OSError when the address can't be had."""
+
+
+async def listen(listener: Listener, address: Address | None, setting: str) -> Address | None:
+    """Starts it, unless it has no address; returns the real one. Raises StartError that names the setting."""
+    if address is None:
+        return None
+    try:
+        return replace(address, port=await listener.start(address.host, address.port))
+    except OSError as error:
+        raise cannot_listen(address, setting) from error
+
+
+class GrpcListener(Protocol):
+    """What answers calls."""
+
+    async def start(self, address: str) -> int:
+        """As Listener.start. Raises ValueError for certificates that can't be used."""
+
+
+async def listen_grpc(server: GrpcListener, address: Address) -> Address:
+    """Starts it; returns the real address. Raises StartError."""
+    try:
+        return replace(address, port=await server.start(str(address)))
+    except OSError as error:
+        raise cannot_listen(address, GRPC_SETTING) from error
+    except ValueError as error:
+        raise StartError(str(error), "check HOOKPOST_TLS_CERT, _KEY and _CLIENT_CA") from error
 
 
 def cannot_listen(address: Address, setting: str) -> StartError:
@@ -202,7 +264,8 @@ def raise_file_limit() -> None:
 
 def gate(config: Config, policy: AddressPolicy) -> Gate:
     """What connections to receivers go through: none leads back to this server."""
-    listening = [address.port for address in (config.grpc_address, config.metrics_address) if address]
+    addresses = (config.grpc_address, config.metrics_address, config.console_address)
+    listening = [address.port for address in addresses if address]
     return Gate(policy, own_ports=(*listening, *config.own_ports), name_servers=config.name_servers)
 
 

@@ -45,7 +45,7 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
             try:
                 await asyncio.gather(*(node.start() for node in nodes))
                 log.info("supervisor.started", grpc=str(address), processes=len(nodes))
-                ready(Running(address, config.metrics_address, shown))
+                ready(Running(address, config.metrics_address, config.console_address, shown))
                 await _watch(nodes, stop)
             finally:
                 await asyncio.gather(*(node.stop() for node in nodes))
@@ -100,6 +100,8 @@ class _Node:
             "HOOKPOST_SHARE_PORT": "true",
             "HOOKPOST_METRICS_ADDRESS": self._metrics_address(),
             "HOOKPOST_OWN_PORTS": ",".join(map(str, own_ports(self.config))),
+            # One of them is enough for people.
+            **({"HOOKPOST_CONSOLE_ADDRESS": "off"} if self.number else {}),
         }
         try:
             self.process = await asyncio.create_subprocess_exec(

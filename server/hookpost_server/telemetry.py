@@ -2,8 +2,8 @@
 
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
-server.started          it answers calls                            grpc, metrics, database, sender,
-                                                                    open_files, version
+server.started          it answers calls                            grpc, metrics, console, database,
+                                                                    sender, open_files, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 supervisor.started      all processes of --processes answer         grpc, processes
@@ -29,6 +29,7 @@ breaker.opened          a webhook is down: held back for a while    webhook_id, 
 breaker.closed          it is back, and recovers                    webhook_id
 deliveries.expired      given up, having been held back too long    deliveries
 rpc.fault               a bug in a call                             incident, traceback
+console.fault           a bug in a page                             incident, path, traceback
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from .database import Database
 
@@ -56,3 +57,14 @@ class Backlog:
         async with self._database.by_key() as connection:
             row = await connection.fetchrow(self.READ, WEBHOOKS, EACH, MOST)
         return Behind(row["due"], row["oldest"])
+
+    OF_WEBHOOK = """
+        select count(*)::int from (
+            select from deliveries where tenant_id = $1 and webhook_id = $2 and state = 1 limit $3) waiting
+    """
+
+    async def of_webhook(self, tenant_id: str, webhook_id: UUID) -> int:
+        """Deliveries of a webhook that wait for an attempt, due or not; at most MOST."""
+        async with self._database.by_key() as connection:
+            waiting: int = await connection.fetchval(self.OF_WEBHOOK, tenant_id, webhook_id, MOST)
+        return waiting

@@ -100,3 +100,25 @@ class HealthFigures:
         async with self._database.by_key() as connection:
             rows = await connection.fetch(query, tenant_id, webhook_id, timedelta(seconds=window))
         return [Point(**dict(row)) for row in rows]
+
+    SERIES_OF_MANY = """
+        select w.id, bucket as start, coalesce(h.succeeded, 0) as succeeded, coalesce(h.failed, 0) as failed,
+            coalesce(h.attempts, 0) as attempts
+        from unnest($2::uuid[]) w(id)
+        cross join generate_series(date_trunc('hour', now() - $3::interval) + interval '1 hour',
+                                   date_trunc('hour', now()), interval '1 hour') bucket
+        left join health_hours h on h.tenant_id = $1 and h.webhook_id = w.id and h.hour = bucket
+        order by w.id, bucket
+    """
+
+    async def series_of_many(
+        self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY
+    ) -> dict[UUID, list[Point]]:
+        """As `series` by the hour, for each webhook asked for."""
+        series: dict[UUID, list[Point]] = {webhook_id: [] for webhook_id in webhook_ids}
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(self.SERIES_OF_MANY, tenant_id, webhook_ids, timedelta(seconds=window))
+        for row in rows:
+            values = dict(row)
+            series[values.pop("id")].append(Point(**values))
+        return series

@@ -1,0 +1,6 @@
+"""The main navigation, in order."""
+
+from __future__ import annotations
+
+# (key of the text `nav.…`, path, key to press after g)
+NAV = (("webhooks", "/webhooks", "w"),)
