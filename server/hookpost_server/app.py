@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from . import __version__, failpoints, master_keys, startup
+from . import __version__, failpoints, listening, master_keys, startup
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -27,6 +27,7 @@ from .domain.request import Composer
 from .domain.sealing import KeyRing
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
+from .listening import Running as Running
 from .monitoring.gauges import gauges
 from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
@@ -42,7 +43,6 @@ from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
-from .startup import Running as Running
 from .startup import StartError
 from .store.api_keys import ApiKeys
 from .store.backlog import Backlog
@@ -75,14 +75,14 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
-    startup.check_exposure(config)
-    startup.check_ports(config)
-    startup.raise_file_limit()
+    listening.check_exposure(config)
+    listening.check_ports(config)
+    listening.raise_file_limit()
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
         ring = master_keys.key_ring(config)
         async with startup.unlocked(url, ring) as database:
-            await startup.check_keys(config, database)
+            await listening.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
             await _Server(config, database, ring, composer).run(shown, ready, stop)
@@ -246,9 +246,9 @@ class _Server:
                 recorder = background.create_task(self._recorder.run(), name="recorder")
                 committer = background.create_task(self._group_commit.run(), name="group-commit")
                 dispatcher = background.create_task(self._dispatcher.run(grace), name="dispatcher")
-                address = await startup.listen_grpc(self._rpc, self._config.grpc_address)
-                metrics = await startup.listen(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
-                console = await startup.listen(self._console, self._config.console_address, startup.CONSOLE_SETTING)
+                address = await listening.start_grpc(self._rpc, self._config.grpc_address)
+                metrics = await listening.start(self._listener, self._config.metrics_address, listening.METRICS_SETTING)
+                console = await listening.start(self._console, self._config.console_address, listening.CONSOLE_SETTING)
                 self._gate.own_ports.update(each.port for each in (address, metrics, console) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
@@ -261,7 +261,7 @@ class _Server:
                     console=str(console or "off"),
                     database=database,
                     sender=self._config.sender,
-                    open_files=startup.open_files(),
+                    open_files=listening.open_files(),
                     version=__version__,
                 )
                 ready(Running(address, metrics, console, database))
