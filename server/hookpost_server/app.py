@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from . import __version__, failpoints, startup
+from .actions.fresh import FreshRequests
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
 from .actions.watching import Watches
 from .config import Config
-from .console.parts import Parts
+from .console.node import Node
+from .console.parts import Parts, Records
 from .console.server import Console
 from .delivery.breakers import Breakers
 from .delivery.courier import Courier
@@ -29,6 +31,8 @@ from .domain.webhook import SettingsRules
 from .monitoring.gauges import gauges
 from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
+from .monitoring.pulse import Pulse
+from .monitoring.stall import Stall
 from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
 from .readings import readings
@@ -183,6 +187,15 @@ class _Server:
             certificates=Certificates.of(config.tls_cert, config.tls_key, config.tls_client_ca),
             share_port=config.share_port,
         )
+        self._serving = False
+        self._pulse = Pulse(database.healthy, self._rpc.set_serving)
+        self._watch = Watch(metrics, Backlog(database))
+        self._stall = Stall(Backlog(database), lambda: self._dispatcher.in_flight, breakers.held)
+        self._listener = Listener(metrics.registry, lambda: self._serving and self._pulse.up)
+        read = (self._group_commit, self._dispatcher, self._recorder, self._watch, lambda: self._pulse.up)
+        figures = readings(config, database, *read)
+        for gauge in gauges(figures):
+            metrics.add(gauge)
         self._console = Console(
             Parts(
                 webhooks=webhooks,
@@ -195,28 +208,32 @@ class _Server:
                 health=health,
                 backlog=Backlog(edge),
                 sent=sent,
+                fresh=FreshRequests(webhooks, events, composer, database.now),
+                records=Records.of(edge),
                 tester=tester,
                 watches=self._watches,
                 rules=rules,
                 now=database.now,
                 wake=self._dispatcher.wake,
                 held_for=breakers.held_for,
+                node=Node(
+                    readings=figures,
+                    lifetimes=config.lifetimes,
+                    grpc=str(config.grpc_address),
+                    tls=config.tls_cert is not None,
+                    signature_header=config.signature_header,
+                ),
             ),
             self._keys if config.needs_keys else None,
             Sessions(edge),
             hosts=config.console_hosts,
+            alarm=lambda: self._stall.seconds,
         )
-        self._serving = False
-        self._database_up = True
-        self._watch = Watch(metrics, Backlog(database))
-        self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        read = (self._group_commit, self._dispatcher, self._recorder, self._watch, lambda: self._database_up)
-        for gauge in gauges(readings(config, database, *read)):
-            metrics.add(gauge)
 
     def _recorded(self, records: Sequence[Record]) -> None:
         self._dispatcher.recorded(records)
         self._first_attempts.recorded(records)
+        self._stall.recorded()
         self._metrics.recorded(records)
 
     async def run(self, database: str, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
@@ -232,7 +249,8 @@ class _Server:
                     background.create_task(self._directory.run(), name="directory"),
                     background.create_task(self._keys.run(), name="keys"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
-                    background.create_task(self._watch_health(), name="health"),
+                    background.create_task(self._stall.run(), name="stall"),
+                    background.create_task(self._pulse.run(), name="pulse"),
                 ]
                 recorder = background.create_task(self._recorder.run(), name="recorder")
                 committer = background.create_task(self._group_commit.run(), name="group-commit")
@@ -283,11 +301,3 @@ class _Server:
             await self._listener.stop()
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
-
-    async def _watch_health(self) -> None:
-        """SERVING only while the database answers."""
-        while True:
-            await asyncio.sleep(2)
-            if (healthy := await self._database.healthy()) != self._database_up:
-                self._database_up = healthy
-                await self._rpc.set_serving(healthy)

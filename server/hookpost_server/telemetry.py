@@ -22,6 +22,8 @@ webhook.suspended       the server stopped a webhook                webhook_id, 
 rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms, trace_id
 breaker.opened          a webhook is down: held back for a while    webhook_id, pause
 breaker.closed          it is back, and recovers                    webhook_id
+deliveries.stalled      some are due, and nothing is being sent     oldest
+deliveries.flow         they are sent again                         oldest
 deliveries.expired      given up, having been held back too long    deliveries
 rpc.fault               a bug in a call                             incident, traceback
 console.fault           a bug in a page                             incident, path, traceback
