@@ -35,8 +35,9 @@ MAY_IMPORT = {
         *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
         *("failpoints", "readings", "upkeep"),
     },
+    "operators": {"domain", "config", "startup", "store"},
     "supervisor": {"config", "telemetry", "startup", "app"},
-    "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},
+    "cli": {"domain", "config", "telemetry", "startup", "app", "operators", "supervisor"},
 }
 # Who may import these packages. The generated API is known to the edge that speaks it and to the command line.
 ONLY_IN = {

@@ -61,6 +61,7 @@ from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.known_keys import KnownKeys
 from .store.partitions import Partitions
+from .store.replay_progress import ReplayProgress
 from .store.replays import Replays
 from .store.retention import Retention
 from .store.revisions import Revisions
@@ -96,7 +97,7 @@ class _Server:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open")
+        webhooks = Webhooks(edge, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)
@@ -205,6 +206,7 @@ class _Server:
                 events=events,
                 deliveries=calls,
                 replays=replays,
+                replay_progress=ReplayProgress(edge),
                 health=health,
                 backlog=Backlog(edge),
                 sent=sent,

@@ -101,6 +101,9 @@ class Config:
         20_000,
         "events waiting for their commit; more are refused with RESOURCE_EXHAUSTED",
     )
+    max_webhooks: int = _setting(
+        values.count(1, 1_000_000), 10_000, "webhooks of one tenant; more are refused with RESOURCE_EXHAUSTED"
+    )
     suspend_after: float = _setting(
         values.zero_or_between(6 * 3600, 30 * 86400),
         5 * 86400.0,

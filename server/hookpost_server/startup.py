@@ -16,7 +16,7 @@ from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
-from .embedded import EmbeddedPostgres, EmbeddedPostgresError
+from .embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
 from .store import migrate as migrations
 from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
@@ -162,6 +162,16 @@ async def database_url(config: Config) -> AsyncIterator[tuple[str, str]]:
         yield url, f"embedded, {config.data_dir}"
     finally:
         await embedded.stop()
+
+
+@contextlib.asynccontextmanager
+async def any_database_url(config: Config) -> AsyncIterator[str]:
+    """As `database_url`, but joins the embedded one that another process runs there."""
+    if not config.database_url and (url := url_of_running(config.data_dir)):
+        yield url
+        return
+    async with database_url(config) as (url, _):
+        yield url
 
 
 def _shown(url: str) -> str:

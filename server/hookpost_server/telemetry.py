@@ -19,7 +19,8 @@ delivery.superseded     an outcome came after its lease; dropped    as delivery.
 delivery.postponed      no attempt: the database is away            delivery_id, error
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
-rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms, trace_id
+rpc.finished            a call ended; debug if OK or one of too     method, code, latency_ms, trace_id
+                        many failures, else info
 breaker.opened          a webhook is down: held back for a while    webhook_id, pause
 breaker.closed          it is back, and recovers                    webhook_id
 deliveries.stalled      some are due, and nothing is being sent     oldest
@@ -35,6 +36,9 @@ recorder.abandoned      the process ends without the last outcomes,
 recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id, error
 release.postponed       claims could not be given back; they lapse  deliveries, error
 directory.refresh_failed  webhooks could not be read again          error
+api_keys.refresh_failed  API keys could not be read again           error
+tls.reloaded            the certificate's files have changed        certificate
+tls.not_reloaded        they don't fit; the old one goes on         error
 emit.batch_failed       a shared statement failed; made singly      submissions, error
 backlog.unknown         the backlog could not be read               error
 partitions.made         day partitions were made                    names

@@ -13,6 +13,8 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from hookpost.emitter import EmitError, Emitter
+from hookpost.v1.event_service_pb2 import EmitEventRequest
 from hookpost_server.actions import failure_limit
 from hookpost_server.actions.failure_limit import FailureLimit
 from hookpost_server.domain import api_key, ids
@@ -145,6 +147,19 @@ class TestNobody:
             for call in (watch, stream):
                 assert await call.code() == UNAUTHENTICATED
 
+    async def test_f1_the_emitter_finds_its_key_in_its_environment(
+        self, secured: Secured, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        event = EmitEventRequest(type="User.Created", json="{}")
+        monkeypatch.setenv("HOOKPOST_API_KEY", await secured.key(Scope.EVENTS_EMIT))
+        async with Emitter(secured.channel) as emitter:
+            assert (await emitter.emit(event)).event_id
+        monkeypatch.delenv("HOOKPOST_API_KEY")
+        async with Emitter(secured.channel) as emitter:
+            with pytest.raises(EmitError) as caught:
+                await emitter.emit(event)
+        assert caught.value.code == UNAUTHENTICATED
+
     async def test_f1_a_new_key_works_at_once(self, secured: Secured) -> None:
         for _ in range(3):
             caller = await secured.caller(Scope.READ)
@@ -208,7 +223,7 @@ class TestFailureLimit:
         ],
     )
     async def test_f1_where_a_call_comes_from(self, peer: str, address: str) -> None:
-        assert failure_limit.source(peer) == address
+        assert door.source(peer) == address
 
 
 class TestMatrix:

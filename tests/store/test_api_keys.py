@@ -184,6 +184,15 @@ async def test_the_last_use_is_noted(
     assert (minute.second, minute.microsecond) == (0, 0)
 
 
+async def test_a_look_up_that_takes_too_long(
+    keys: ApiKeys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_keys, "LOOK_UP_TIMEOUT", 0.05)
+    known = KnownKeys(keys, database)  # nobody looks anything up
+    with pytest.raises(errors.DatabaseUnavailable):
+        await known.authenticate(api_key.new_text(ids.new(1.0)))
+
+
 async def test_many_unknown_keys_are_refused_rather_than_queued(
     keys: ApiKeys, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

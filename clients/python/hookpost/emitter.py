@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import uuid
 from collections import deque
@@ -18,6 +19,7 @@ from typing import Any, Self
 
 import grpc
 
+from hookpost import credentials
 from hookpost.v1 import error_reason_pb2, event_service_pb2, event_service_pb2_grpc
 
 WINDOW = 1000  # events unanswered; a further emit waits
@@ -56,19 +58,20 @@ class Emitter:
     """Keeps one StreamEmitEvents call open and opens it again when it breaks.
 
     What was not answered is sent again, each time under the idempotency key that it got at first: it is accepted once.
-    For one event loop. `metadata` goes with the call, such as `(("authorization", "Bearer …"),)`.
+    For one event loop. `metadata` goes with the call; by default it is the API key of HOOKPOST_API_KEY or of the file
+    HOOKPOST_API_KEY_FILE.
     """
 
     def __init__(
         self,
         channel: grpc.aio.Channel,
         *,
-        metadata: Sequence[tuple[str, str]] = (),
+        metadata: Sequence[tuple[str, str]] | None = None,
         window: int = WINDOW,
         timeout: float = TIMEOUT,
     ) -> None:
         self._stub = event_service_pb2_grpc.EventServiceStub(channel)
-        self._metadata = tuple(metadata)
+        self._metadata = credentials.bearer(credentials.api_key(os.environ)) if metadata is None else tuple(metadata)
         self._timeout = timeout
         self._room = asyncio.Semaphore(window)
         self._sequences = itertools.count(1)

@@ -86,8 +86,9 @@ def run_server(config: Config, ready: Callable[[Running], None]) -> None:
 def dev(data_dir: Path | None, grpc_address: str | None) -> None:
     """Run a server for development.
 
-    An embedded database, no keys, http and loopback allowed. What it stores is still there at the next start with
-    the same --data-dir. With HOOKPOST_DATABASE_URL it uses that database instead.
+    An embedded database, http and loopback allowed, and no API keys needed as long as it listens on loopback. What it
+    stores is still there at the next start with the same --data-dir. With HOOKPOST_DATABASE_URL it uses that database
+    instead.
 
     \b
     Examples:
@@ -97,7 +98,8 @@ def dev(data_dir: Path | None, grpc_address: str | None) -> None:
     config = settings(data_dir=data_dir, grpc_address=grpc_address)
 
     def ready(running: Running) -> None:
-        click.echo(f"Hookpost {__version__} for development: no keys needed, http and loopback allowed.\n")
+        keys = "API keys needed" if config.needs_keys else "no keys needed"
+        click.echo(f"Hookpost {__version__} for development: {keys}, http and loopback allowed.\n")
         metrics = "off" if running.metrics_address is None else f"http://{running.metrics_address}/metrics"
         click.echo(f"  gRPC      {running.grpc_address}  (with reflection)")
         console = "off" if running.console_address is None else f"http://{running.console_address}/"
@@ -133,11 +135,13 @@ def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None
     """Run the server.
 
     Settings come from HOOKPOST_* (see hookpost config). Uses the PostgreSQL at HOOKPOST_DATABASE_URL; without one,
-    an embedded PostgreSQL in the data directory.
+    an embedded PostgreSQL in the data directory. Beyond loopback it wants TLS and API keys (hookpost key create), and
+    else ends with exit code 78.
 
     \b
-    Example:
+    Examples:
       HOOKPOST_DATABASE_URL=postgresql://hookpost@db/hookpost hookpost serve
+      HOOKPOST_TLS_CERT=tls.crt HOOKPOST_TLS_KEY=tls.key hookpost serve --grpc-address 0.0.0.0:50051
     """
     config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 

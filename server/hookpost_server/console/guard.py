@@ -26,7 +26,7 @@ from .render import Renderer
 from .texts import Catalogue
 from .visit import Visit
 
-VISIT = "visit"
+VISIT = web.RequestKey("visit", Visit)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS = {

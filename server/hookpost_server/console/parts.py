@@ -22,6 +22,7 @@ from ..store.event_types import EventTypes, KnownTypes
 from ..store.events import Events
 from ..store.fan_out import FanOuts
 from ..store.health import HealthFigures
+from ..store.replay_progress import ReplayProgress
 from ..store.replays import Replays
 from ..store.webhooks import Webhooks
 from .node import Node
@@ -52,6 +53,7 @@ class Parts:
     events: Events
     deliveries: Deliveries
     replays: Replays
+    replay_progress: ReplayProgress
     health: HealthFigures
     backlog: Backlog
     sent: SentRequests

@@ -77,7 +77,17 @@ class ApiKey:
 
 def new_text(key_id: UUID) -> str:
     """The secret text of a new key."""
-    return f"{PREFIX}{ids.text(ids.KEY, key_id).removeprefix(f'{ids.KEY}_')}_{secrets.token_urlsafe(32)}"
+    return f"{PREFIX}{stem(key_id)}_{secrets.token_urlsafe(32)}"
+
+
+def stem(key_id: UUID) -> str:
+    """The part of a key's text that names it."""
+    return ids.text(ids.KEY, key_id).removeprefix(f"{ids.KEY}_")
+
+
+def stem_of(text: str) -> str:
+    """Where that part is, whatever the text."""
+    return text[len(PREFIX) : len(PREFIX) + 26]
 
 
 def id_of(text: str) -> UUID | None:

@@ -162,3 +162,10 @@ def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
     return dataclasses.replace(
         settings, **{name: getattr(defaults, name) if value is None else value for name, value in given.items()}
     )
+
+
+def differing(before: Settings, after: Settings) -> list[str]:
+    """The names of the settings in which the two differ."""
+    return [
+        each.name for each in dataclasses.fields(Settings) if getattr(before, each.name) != getattr(after, each.name)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import urllib.parse
 from collections.abc import Iterable
 
@@ -86,7 +87,7 @@ class Door:
             raise errors.ScopeMissing(needed.name)
         if principal.tenant_id is not None and method in EVERY_TENANTS:
             raise errors.TenantBound(principal.tenant_id)
-        act_as(Actor(ids.text(ids.KEY, principal.id), principal.name, address, principal.tenant_id))
+        act_as(_actor(principal, address))
         return principal
 
     def lasting(self, principal: Principal | None) -> contextlib.AbstractAsyncContextManager[None]:
@@ -94,6 +95,11 @@ class Door:
         if self._keys is None or principal is None:
             return contextlib.nullcontext()
         return self._keys.lasting(principal)
+
+
+@functools.lru_cache(maxsize=1000)  # each call has one, and callers are few
+def _actor(principal: Principal, address: str) -> Actor:
+    return Actor(ids.text(ids.KEY, principal.id), principal.name, address, principal.tenant_id)
 
 
 def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:

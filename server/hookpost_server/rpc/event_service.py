@@ -19,7 +19,7 @@ from ..store.event_types import EventTypes
 from ..store.events import Events
 from ..store.group_commit import GroupCommit
 from ..store.webhooks import Webhooks
-from . import convert, fields, paging, tracing
+from . import bounds, convert, fields, paging, tracing
 from .budget import MAX_WAIT
 from .context import Context
 from .emit_stream import EmitStream, emit_response, not_for_many
@@ -89,6 +89,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
                     delivery=convert.delivery(delivery),
                     attempt=None if attempt is None else convert.attempt(attempt),
                 )
+            bounds.fit(each.attempt for each in answer.deliveries if each.HasField("attempt"))
         return answer
 
     async def _dry_run(self, candidate: Event) -> event_service_pb2.EmitEventResponse:

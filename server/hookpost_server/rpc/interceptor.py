@@ -14,8 +14,8 @@ import grpc
 import structlog
 
 from ..domain import errors, trace
+from . import bounds, tenancy, tracing
 from . import errors as rpc_errors
-from . import tenancy, tracing
 from .budget import within
 from .context import Context
 from .door import HEALTH, NEEDED, PREFIX, Door
@@ -97,7 +97,7 @@ class Edge(grpc.aio.ServerInterceptor):
             code, quiet = "CANCELLED", False
             try:
                 await self._door.admit(method, context)
-                tenancy.settle(_decoded(request))
+                self._checked(request)
                 answer = await within(method, request, context, behaviour)
                 code = "OK"
                 return answer
@@ -121,10 +121,8 @@ class Edge(grpc.aio.ServerInterceptor):
             code, quiet = "CANCELLED", False
             try:
                 principal = await self._door.admit(method, context)
-                if hasattr(request, "__aiter__"):  # what it names is settled message by message
-                    given = _each_decoded(request)
-                else:
-                    tenancy.settle(given := _decoded(request))
+                many = hasattr(request, "__aiter__")  # what these name is settled one by one
+                given = _each_decoded(request) if many else self._checked(request)
                 async with (
                     self._door.lasting(principal),
                     contextlib.aclosing(behaviour(given, context)) as answers,
@@ -144,6 +142,12 @@ class Edge(grpc.aio.ServerInterceptor):
                 self._finished(method, code, started, context, quiet=quiet)
 
         return call
+
+    @staticmethod
+    def _checked(request: Any) -> Any:
+        bounds.check_lengths(_decoded(request))
+        tenancy.settle(request)
+        return request
 
     def _guarded(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         """Not one of ours: it is only asked who calls."""

@@ -17,7 +17,7 @@ from ..domain.webhook import Settings, SettingsRules, State, changed, check_text
 from ..store.event_types import KnownTypes
 from ..store.health import DAY, HealthFigures
 from ..store.webhooks import Webhooks
-from . import convert, fields, paging
+from . import bounds, convert, fields, paging
 from .context import Context
 from .times import from_duration, timestamp_of
 
@@ -147,7 +147,7 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def GetSigningKey(
         self, request: webhook_service_pb2.GetSigningKeyRequest, context: Context
     ) -> webhook_service_pb2.GetSigningKeyResponse:
-        webhook = await self._webhooks.get(*_named(request))
+        webhook = await self._webhooks.reveal_keys(*_named(request))
         return webhook_service_pb2.GetSigningKeyResponse(
             keys=[
                 webhook_service_pb2.RevealedSigningKey(key=convert.signing_key(key), secret=key.secret)
@@ -188,12 +188,14 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         if unsaved:
             await self._known_types.refresh()  # the settings are checked as a whole
         results = await self._tester.test(tenant_id, webhook_id, request.event_types, unsaved)
-        return webhook_service_pb2.TestWebhookResponse(
+        answer = webhook_service_pb2.TestWebhookResponse(
             results=[
                 webhook_service_pb2.TestResult(event_type=name, attempt=convert.attempt(attempt))
                 for name, attempt in results
             ]
         )
+        bounds.fit(result.attempt for result in answer.results)
+        return answer
 
     async def GetWebhookHealth(
         self, request: webhook_service_pb2.GetWebhookHealthRequest, context: Context

@@ -8,7 +8,7 @@ from ..domain import ids
 from ..domain.event import OPERATIONAL
 from .database import Database
 from .health import DAY
-from .replays import Missed
+from .missed import Missed
 
 MOST = 20_000  # events looked at, the newest ones
 

@@ -8,18 +8,20 @@ the log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 
 from ..domain import errors, ids
+from ..domain.audit import Action
 from ..domain.delivery import Delivery, State, Trigger
 from ..domain.event import OPERATIONAL, iso_milliseconds
+from . import audit
 from .bodies import keep_payloads
 from .database import Database
 from .delivery_log import Filter, delivery_from_row, matching
+from .missed import Missed
 
 MOST = 50_000  # deliveries of one replay
 
@@ -101,25 +103,6 @@ def _replayed(way_in: str = "") -> str:
     """  # noqa: S608
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """The events that a webhook should have got: `exact` types and `prefixes` ("User." of "User.*"; "" of "*").
-
-    As in `domain/event.patterns`, "" is not a prefix of Hookpost's own types.
-    """
-
-    exact: Sequence[str]
-    prefixes: Sequence[str]
-
-    @classmethod
-    def of(cls, event_types: Sequence[str]) -> Missed:
-        """Of a webhook's entries."""
-        return cls(
-            exact=[pattern for pattern in event_types if not pattern.endswith("*")],
-            prefixes=[pattern.removesuffix("*") for pattern in event_types if pattern.endswith("*")],
-        )
-
-
 class Replays:
     """Verbs that put deliveries back in the queue."""
 
@@ -157,6 +140,7 @@ class Replays:
                 raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, row["webhook_id"]))
             if not await connection.fetchval(self.PAYLOAD, row["event_id"], tenant_id):
                 raise errors.PayloadRemoved(ids.text(ids.EVENT, row["event_id"]))
+            await audit.note(connection, tenant_id, Action.DELIVERY_REDELIVERED, ids.text(ids.DELIVERY, delivery_id))
             return delivery_from_row(await connection.fetchrow(self.REDELIVER, delivery_id, tenant_id))
 
     COUNT = _counted()
@@ -228,7 +212,11 @@ class Replays:
                         replay_id,
                     )
                 )
-            return replay_id, self._checked(counted)
+            total = self._checked(counted)
+            if total:
+                name = ids.text(ids.REPLAY, replay_id)
+                await audit.note(connection, tenant_id, Action.REPLAY_STARTED, name, deliveries=total)
+            return replay_id, total
 
     ITEMS = "select 1 from replay_items where replay_id = $1 and tenant_id = $2 limit 1"
     STOP = f"""
@@ -254,25 +242,10 @@ class Replays:
             stopped: int = await connection.fetchval(self.STOP, replay_id, tenant_id)
             if not stopped and not await self._exists(connection, tenant_id, replay_id):
                 raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
+            if stopped:
+                name = ids.text(ids.REPLAY, replay_id)
+                await audit.note(connection, tenant_id, Action.REPLAY_STOPPED, name, deliveries=stopped)
         return stopped
-
-    PROGRESS = """
-        select d.state, count(*)::int as count
-        from (select delivery_id from replay_items where replay_id = $1 and tenant_id = $2 order by delivery_id) i
-        cross join lateral (select state from deliveries where id = i.delivery_id and tenant_id = $2 limit 1) d
-        group by d.state
-    """
-
-    async def progress(self, tenant_id: str, replay_id: UUID) -> dict[State, int]:
-        """How many of a replay's deliveries are in which state; those that retention dropped are left out.
-
-        Raises NotFound.
-        """
-        async with self._database.by_key() as connection:
-            rows = await connection.fetch(self.PROGRESS, replay_id, tenant_id)
-            if not rows and not await self._exists(connection, tenant_id, replay_id):
-                raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
-        return {State(row["state"]): row["count"] for row in rows}
 
     def _checked(self, counted: Sequence[tuple[int, str | None]]) -> int:
         total = sum(count for count, _ in counted)

@@ -9,22 +9,25 @@ import asyncpg
 
 from .. import failpoints
 from ..domain import errors, ids
-from ..domain.webhook import Settings, State, Webhook, unknown_type
-from . import resumption, signing_keys
+from ..domain.audit import Action
+from ..domain.webhook import Settings, State, Webhook, differing, unknown_type
+from . import audit, resumption, signing_keys
 from .database import Database
 from .revisions import Revisions
 from .webhook_register import COLUMNS, SETTINGS, WebhookRegister, from_row, values
 
+MOST = 10_000  # webhooks of a tenant, by default: an event may go to all of them
 CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statement, and by one delete
 
 
 class Webhooks(WebhookRegister):
     """Verbs on webhooks."""
 
-    def __init__(self, database: Database, *, open_types: bool = False) -> None:
-        """`open_types` lets webhooks subscribe to types that are not in the catalogue."""
+    def __init__(self, database: Database, *, open_types: bool = False, most: int = MOST) -> None:
+        """`open_types` lets webhooks subscribe to types that are not in the catalogue; `most`: webhooks of a tenant."""
         super().__init__(database)
         self._open_types = open_types
+        self._most = most
 
     CREATE = f"""
         insert into webhooks (id, tenant_id, {SETTINGS}, state, request_id, request_digest)
@@ -32,6 +35,7 @@ class Webhooks(WebhookRegister):
         on conflict do nothing returning id
     """  # noqa: S608
     REPEATED = "select id, request_digest from webhooks where tenant_id = $1 and request_id = $2"
+    COUNT = "select count(*) from webhooks where tenant_id = $1"
     SUBSCRIBE = """
         insert into subscriptions (tenant_id, pattern, webhook_id)
         select $1, pattern, $2 from unnest($3::text[]) pattern order by pattern
@@ -44,7 +48,8 @@ class Webhooks(WebhookRegister):
     ) -> Webhook:
         """An active webhook with its key. A known request id answers the first webhook.
 
-        Raises RequestIdReused, and InvalidFields for an event type that was deleted since it was looked up.
+        Raises RequestIdReused, LimitExceeded, and InvalidFields for an event type that was deleted since it was looked
+        up.
         """
         webhook_id = ids.new(self._database.now())
         async with self._database.transaction() as connection:
@@ -56,11 +61,14 @@ class Webhooks(WebhookRegister):
                 first = await connection.fetchrow(self.REPEATED, tenant_id, request_id)
                 if first is None or first["request_digest"] != digest:
                     raise errors.RequestIdReused(request_id)
-                return await self._read(connection, tenant_id, first["id"])
+                return await self._revealed(connection, tenant_id, first["id"])
+            if await connection.fetchval(self.COUNT, tenant_id) > self._most:
+                raise errors.LimitExceeded(f"the tenant has {self._most:,} webhooks already; delete some")
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
             await Revisions.note(connection, tenant_id, webhook_id)
+            await self._note(connection, tenant_id, Action.WEBHOOK_CREATED, webhook_id)
             return await self._read(connection, tenant_id, webhook_id)
 
     async def _hold_types(self, connection: asyncpg.Connection, settings: Settings) -> None:
@@ -94,6 +102,8 @@ class Webhooks(WebhookRegister):
             settings = change(before.settings)
             await connection.execute(self.UPDATE, webhook_id, tenant_id, *values(settings))
             await Revisions.note(connection, tenant_id, webhook_id)
+            changed = differing(before.settings, settings)
+            await self._note(connection, tenant_id, Action.WEBHOOK_UPDATED, webhook_id, fields=changed)
             if settings.event_types != before.settings.event_types:
                 await self._hold_types(connection, settings)
                 await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
@@ -131,8 +141,11 @@ class Webhooks(WebhookRegister):
     async def _set_state(self, tenant_id: str, webhook_id: UUID, state: State, reason: str) -> Webhook:
         async with self._database.transaction() as connection:
             done = await connection.execute(self.SET_STATE, webhook_id, tenant_id, int(state), reason)
-            if state is State.ACTIVE and done == "UPDATE 1":
-                await connection.execute(self.FORGIVE, webhook_id, tenant_id)
+            if done == "UPDATE 1":
+                action = Action.WEBHOOK_ENABLED if state is State.ACTIVE else Action.WEBHOOK_DISABLED
+                await self._note(connection, tenant_id, action, webhook_id)
+                if state is State.ACTIVE:
+                    await connection.execute(self.FORGIVE, webhook_id, tenant_id)
             return await self._read(connection, tenant_id, webhook_id)
 
     DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
@@ -160,6 +173,7 @@ class Webhooks(WebhookRegister):
             await connection.execute(self.UNSUBSCRIBE, webhook_id, tenant_id)
             await signing_keys.delete(connection, tenant_id, webhook_id)
             await connection.execute(self.DELETE, webhook_id, tenant_id)
+            await self._note(connection, tenant_id, Action.WEBHOOK_DELETED, webhook_id)
         cancelled = 0
         while cancelled < CANCEL_MOST:
             async with self._database.by_key() as connection:
@@ -168,6 +182,22 @@ class Webhooks(WebhookRegister):
             if step < CANCEL_STEP:
                 break
         return cancelled
+
+    async def reveal_keys(self, tenant_id: str, webhook_id: UUID) -> Webhook:
+        """With its keys in force, for somebody who will see them: it is noted who. Raises NotFound."""
+        async with self._database.transaction() as connection:
+            return await self._revealed(connection, tenant_id, webhook_id)
+
+    async def _revealed(self, connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> Webhook:
+        webhook = await self._read(connection, tenant_id, webhook_id)
+        await self._note(connection, tenant_id, Action.SIGNING_KEY_REVEALED, webhook_id)
+        return webhook
+
+    @staticmethod
+    async def _note(
+        connection: asyncpg.Connection, tenant_id: str, action: Action, webhook_id: UUID, **details: object
+    ) -> None:
+        await audit.note(connection, tenant_id, action, ids.text(ids.WEBHOOK, webhook_id), **details)
 
     BUMP = "update webhooks set version = version + 1, update_time = now() where id = $1 and tenant_id = $2"
 
@@ -182,12 +212,13 @@ class Webhooks(WebhookRegister):
             await self._locked(connection, tenant_id, webhook_id)
             known = request_id and await signing_keys.made_by(connection, tenant_id, webhook_id, request_id)
             if known:
-                return await self._read(connection, tenant_id, webhook_id), known
+                return await self._revealed(connection, tenant_id, webhook_id), known
             await signing_keys.retire(connection, tenant_id, webhook_id, overlap)
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
             await Revisions.note(connection, tenant_id, webhook_id)
+            await self._note(connection, tenant_id, Action.SIGNING_KEY_ROTATED, webhook_id, overlap=overlap)
             failpoints.hit("rotate.uncommitted")
             webhook = await self._read(connection, tenant_id, webhook_id)
         failpoints.hit("rotate.committed")

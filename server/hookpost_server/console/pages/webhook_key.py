@@ -16,7 +16,7 @@ DEFAULT_OVERLAP = "24h"
 
 async def reveal(visit: Visit) -> web.Response:
     """The keys in force: as text to copy for the script, in the part of the page, or as a page of their own."""
-    webhook = await asked_for(visit)
+    webhook = await visit.parts.webhooks.reveal_keys(visit.tenant_id, visit.identity(ids.WEBHOOK))
     if visit.request.headers.get("Accept") == "text/plain":
         return web.Response(text=webhook.keys[0].secret)
     return visit.page(

@@ -19,7 +19,7 @@ from ...domain.api_key import Scope
 from ...domain.errors import Violation
 from ...domain.webhook import MAX_NAME, Settings, changed
 from ...store.event_counts import EventCount
-from ...store.replays import Missed
+from ...store.missed import Missed
 from ..picker import picker
 from ..route import get, post
 from ..visit import Visit

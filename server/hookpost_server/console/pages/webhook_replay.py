@@ -12,7 +12,7 @@ from ...domain.api_key import Scope
 from ...domain.delivery import State
 from ...domain.webhook import Webhook
 from ...store.delivery_log import Filter
-from ...store.replays import Missed
+from ...store.missed import Missed
 from ..request_filter import DEFAULT_RANGE, LAST, RANGES
 from ..route import get, post
 from ..visit import Visit
@@ -92,7 +92,7 @@ async def progress(visit: Visit) -> web.Response:
     """How far it has come."""
     webhook = await asked_for(visit)
     replay_id = visit.identity(ids.REPLAY, "replay")
-    counts = await visit.parts.replays.progress(visit.tenant_id, replay_id)
+    counts = await visit.parts.replay_progress.of(visit.tenant_id, replay_id)
     total = sum(counts.values())
     return visit.page(
         "webhook_progress.html",
