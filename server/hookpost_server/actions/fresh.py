@@ -13,7 +13,7 @@ from ..store.webhooks import Webhooks
 
 
 class FreshRequests:
-    """Composes and signs; sends nothing and notes nothing."""
+    """Composes and signs; sends nothing."""
 
     def __init__(self, webhooks: Webhooks, events: Events, composer: Composer, now: Callable[[], float]) -> None:
         """`now` in unix seconds."""
@@ -23,15 +23,15 @@ class FreshRequests:
         self._now = now
 
     async def of(self, delivery: Delivery) -> Request:
-        """With all its secrets: the signatures are good, and custom headers are not hidden.
+        """With all its secrets, which the audit log notes: signatures are good, custom headers are not hidden.
 
         Raises NotFound for a webhook that was deleted or an event that was removed, PayloadRemoved, and InvalidFields
         for a webhook whose settings must not be sent.
         """
-        webhook = await self._webhooks.get(delivery.tenant_id, delivery.webhook_id)
         event = await self._events.get(delivery.tenant_id, delivery.event_id)
         if event.payload_removed:
             raise errors.PayloadRemoved(ids.text(ids.EVENT, event.id))
+        webhook = await self._webhooks.reveal_keys(delivery.tenant_id, delivery.webhook_id)
         now = self._now()
         try:
             return self._composer.compose(

@@ -34,7 +34,7 @@ class Readings(Protocol):
     def pool(self) -> Callable[[], Usage]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """One process of the server."""
 
@@ -42,7 +42,6 @@ class Node:
     lifetimes: Lifetimes
     grpc: str  # HOST:PORT as it is set, for commands to copy
     tls: bool  # whether gRPC wants it
-    signature_header: str
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -26,9 +26,7 @@ log = structlog.get_logger()
 class Stall:
     """Watches until cancelled."""
 
-    def __init__(
-        self, backlog: Backlog, in_flight: Callable[[], int], held: Callable[[], Collection[UUID]]
-    ) -> None:
+    def __init__(self, backlog: Backlog, in_flight: Callable[[], int], held: Callable[[], Collection[UUID]]) -> None:
         """`held`: webhooks that are held back here on purpose."""
         self._backlog = backlog
         self._in_flight = in_flight
