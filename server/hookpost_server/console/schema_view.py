@@ -16,7 +16,7 @@ _TOLD = (
     *("const", "enum", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     *("multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
 )
-_CHOICES = ("allOf", "anyOf", "oneOf")
+_CHOICES = ("anyOf", "oneOf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +55,35 @@ def _below(tree: Tree, node: Node, level: int, above: frozenset[str]) -> Iterato
             yield from _row(tree, inner, level, name.format(key), False, above)
     for _, inner in tree.under(node, "items"):
         yield from _row(tree, inner, level, "[]", False, above)
-    for target in _referred(tree, node):
-        yield from _below(tree, target, level, above)
+    for part in _parts(tree, node):
+        yield from _below(tree, part, level, above)
     for keyword in _CHOICES:
         for key, inner in tree.under(node, keyword):
-            yield from _row(tree, inner, level, f"{keyword} {key}", False, above)
+            yield from _row(tree, inner, level, f"{keyword} {int(key) + 1}", False, above)
 
 
 def _row(tree: Tree, node: Node, level: int, name: str, required: bool, above: frozenset[str]) -> Iterator[Row]:
     if node.schema is False:
         return  # forbidden, so there is nothing to tell
-    given = _merged(tree, node)
+    given = _merged(tree, node, above)
     yield Row(level, name, _type(given), required, str(given.get("description", "")), _rules(given))
     yield from _below(tree, node, level + 1, above)
 
 
-def _merged(tree: Tree, node: Node) -> Mapping[str, Any]:
-    """With what its reference says, if the two do not disagree."""
+def _merged(tree: Tree, node: Node, above: frozenset[str]) -> Mapping[str, Any]:
+    """With what its parts say; its own words come first."""
     given = node.schema if isinstance(node.schema, dict) else {}
-    for target in _referred(tree, node):
-        if isinstance(target.schema, dict):
-            given = {**target.schema, **given}
+    if node.pointer not in above and len(above) <= 2 * MOST_LEVELS:
+        for part in _parts(tree, node):
+            given = {**_merged(tree, part, above | {node.pointer}), **given}
     return given
 
 
-def _referred(tree: Tree, node: Node) -> list[Node]:
+def _parts(tree: Tree, node: Node) -> list[Node]:
+    """What holds for the very same value, besides the schema itself."""
     try:
-        return tree.referred(node)
-    except ValueError:
+        return tree.referred(node) + [inner for _, inner in tree.under(node, "allOf")]
+    except ValueError:  # a reference that leads nowhere
         return []
 
 
@@ -90,7 +91,7 @@ def _type(given: Mapping[str, Any]) -> str:
     kind = given.get("type")
     if isinstance(kind, list):
         return " | ".join(map(str, kind))
-    return str(kind) if kind else ""
+    return str(kind or ("object" if "properties" in given else ""))
 
 
 def _rules(given: Mapping[str, Any]) -> str:
