@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test lint format types proto proto-check bench faults lock ci clean ready ready-dev
+.PHONY: help demo dev test lint format types proto proto-check screenshots bench faults lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ types: ready-dev ## mypy --strict
 
 proto: ready-dev ## generate the Python stubs from proto/
 	$(BIN)/python proto/generate.py
+
+screenshots: ready-dev ## pictures of the console's pages in both themes, into tests/console/screenshots
+	@HOOKPOST_TEST_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/console/test_browser.py
 
 bench: ready-dev ## measure throughput and latency beside the naive design and the raw limits
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -52,7 +52,7 @@ class Config:
         values.one_of("auto", "keys", "off"),
         "auto",
         "keys: every call needs an API key (hookpost key create); off: none does; auto: keys when gRPC or the console "
-        "listens beyond loopback",
+        "can be reached from beyond loopback",
     )
     tls_cert: Path | None = _setting(
         values.path_or_off, None, "file with the certificate chain that gRPC shows, PEM; read again when it changes"
@@ -163,7 +163,8 @@ class Config:
     def needs_keys(self) -> bool:
         """Whether calls need an API key."""
         listening = [address for address in (self.grpc_address, self.console_address) if address is not None]
-        return self.auth == "keys" or (self.auth == "auto" and not all(each.is_loopback for each in listening))
+        beyond = bool(self.console_hosts) or not all(each.is_loopback for each in listening)
+        return self.auth == "keys" or (self.auth == "auto" and beyond)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Config:

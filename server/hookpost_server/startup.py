@@ -52,6 +52,12 @@ def check_exposure(config: Config) -> None:
             f"HOOKPOST_CONSOLE_ADDRESS={console} is beyond loopback, and the console itself speaks no TLS",
             "put a proxy with TLS in front, set HOOKPOST_INSECURE_BEHIND_PROXY=true and HOOKPOST_CONSOLE_HOSTS",
         )
+    if console is not None and config.console_hosts and not config.needs_keys:
+        raise Exposed(
+            "HOOKPOST_CONSOLE_HOSTS lets browsers reach the console from elsewhere, and HOOKPOST_AUTH=off would let "
+            "everybody in",
+            "set HOOKPOST_AUTH=keys; set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front knows its visitors",
+        )
     if config.grpc_address.is_loopback:
         return
     where = f"HOOKPOST_GRPC_ADDRESS={config.grpc_address} is beyond loopback, and"

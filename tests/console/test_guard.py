@@ -29,8 +29,11 @@ async def test_loopback_names_are_ours(visitor: Visitor, host: str) -> None:
     assert (await visitor.get("/webhooks", Host=host)).status == 200
 
 
+OPEN = {"auth": "off", "insecure_behind_proxy": True}
+
+
 async def test_names_that_are_set_are_ours_and_need_https(database_url: str) -> None:
-    settings = config(database_url, console_address=ANY_PORT, console_hosts=("hooks.example.com",))
+    settings = config(database_url, console_address=ANY_PORT, console_hosts=("hooks.example.com",), **OPEN)
     async with serving(settings) as server, visiting(server.console_address) as visitor:
         page = await visitor.get("/webhooks", Host="hooks.example.com")
         assert page.status == 200
@@ -114,6 +117,18 @@ async def test_assets_are_kept_for_good(visitor: Visitor) -> None:
         assert asset.status == 200
         assert "immutable" in asset.headers["Cache-Control"]
         assert asset.headers["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("path", ["/webhooks", "/webhooks/new", "/keyboard"])
+async def test_a_page_is_light(visitor: Visitor, client: Client, path: str) -> None:
+    """A first visit, with style, script and icon: less than 100 kB on the wire."""
+    for number in range(20):
+        await client.create(name=f"webhook {number}")
+    page = await visitor.get(f"/t/{client.tenant}{path}")
+    assets = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+    assert len(assets) == 4
+    sizes = [int((await visitor.get(each)).headers["Content-Length"]) for each in assets]
+    assert len(page.text.encode()) + sum(sizes) < 100_000
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,27 @@ def test_f16_what_is_safe_enough(settings: dict[str, Any]) -> None:
     check_exposure(Config(**settings))
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"console_address": EVERYWHERE}, "speaks no TLS"),
+        ({"console_address": EVERYWHERE, "auth": "keys"}, "speaks no TLS"),
+        ({"console_hosts": ("hooks.example.com",), "auth": "off"}, "let everybody in"),
+    ],
+)
+def test_f16_a_console_that_others_reach_takes_keys_and_a_proxy(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(Exposed, match=words) as caught:
+        check_exposure(Config(**settings))
+    assert "HOOKPOST_INSECURE_BEHIND_PROXY=true" in caught.value.hint
+
+
+def test_f16_keys_are_needed_wherever_the_console_can_be_reached() -> None:
+    assert Config(console_hosts=("hooks.example.com",)).needs_keys
+    assert Config(console_address=EVERYWHERE).needs_keys
+    assert not Config().needs_keys
+    check_exposure(Config(console_hosts=("hooks.example.com",)))
+
+
 async def test_f16_without_a_key_nobody_could_call(database_url: str) -> None:
     with pytest.raises(Exposed, match="there is none") as caught:
         async with serving(config(database_url, auth="keys")):
@@ -108,6 +129,7 @@ async def test_f15_a_second_server_on_the_port_does_not_start(database_url: str)
                 HOOKPOST_DATABASE_URL=database_url,
                 HOOKPOST_GRPC_ADDRESS=str(server.address),
                 HOOKPOST_METRICS_ADDRESS="off",
+                HOOKPOST_CONSOLE_ADDRESS="off",
                 HOOKPOST_PROCESSES=processes,
             )
             assert code == 1
