@@ -45,6 +45,12 @@ class Node:
     started: float = field(default_factory=time.monotonic)
 
     @property
+    def bodies_kept(self) -> float | None:
+        """Seconds for which payloads and answers are kept, which is never longer than their entries; None: for ever."""
+        limits = [each.seconds for each in (self.lifetimes.entries, self.lifetimes.bodies) if each.seconds is not None]
+        return min(limits, default=None)
+
+    @property
     def uptime(self) -> float:
         """Seconds."""
         return time.monotonic() - self.started

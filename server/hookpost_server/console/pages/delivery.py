@@ -15,6 +15,7 @@ from ...domain.webhook import Webhook
 from .. import commands
 from ..body_view import view
 from ..delivery_story import headline, reasons, steps
+from ..figures import span
 from ..outcomes import of_attempt, of_delivery
 from ..route import get, post
 from ..visit import Visit
@@ -122,7 +123,7 @@ def _gone(visit: Visit) -> web.Response:
     age = visit.parts.now() - ids.seconds_of(visit.identity(ids.DELIVERY))
     if kept.seconds is None or age < kept.seconds:
         raise web.HTTPNotFound
-    return visit.page("delivery_gone.html", status=404, kept=str(kept))
+    return visit.page("delivery_gone.html", status=404, kept=span(kept.seconds))
 
 
 async def _asked_for(visit: Visit) -> Delivery:
