@@ -22,6 +22,11 @@ def rows(page: Page) -> list[str]:
     return [Page(200, "", each, {}).words for each in re.findall(r"<tr data-row.*?</tr>", page.text, flags=re.DOTALL)]
 
 
+def named(page: Page) -> list[str]:
+    """The ids that the rows tell."""
+    return [re.findall(r"(?:evt|dlv)_\w{26}", row)[0] for row in rows(page)]
+
+
 async def test_nothing_yet(visitor: Visitor, client: Client) -> None:
     page = await visitor.get(f"/t/{client.tenant}/events")
     assert "No events in this time" in page.words and f"--tenant {client.tenant}" in page.words
@@ -40,9 +45,9 @@ async def test_the_list_counts_deliveries(visitor: Visitor, client: Client, rece
     newest, oldest = rows(await visitor.get(base))
     assert newest.startswith(f"Role.Created {second} to nobody") and newest.endswith("2 B")
     assert oldest.startswith(f"User.Created {first} 1 delivered 1 failed")
-    assert rows(await visitor.get(f"{base}?event=Role.Created")) == [newest]
-    assert rows(await visitor.get(f"{base}?id={first}")) == [oldest]
-    assert rows(await visitor.get(f"{base}?id={deliveries[0].id}")) == [oldest], "a delivery's id leads to its event"
+    assert named(await visitor.get(f"{base}?event=Role.Created")) == [second]
+    assert named(await visitor.get(f"{base}?id={first}")) == [first]
+    assert named(await visitor.get(f"{base}?id={deliveries[0].id}")) == [first], "a delivery's id leads to its event"
     page = await visitor.get(f"{base}?id=nonsense")
     assert "An id begins with" in page.words and not rows(page)
     assert "No event matches" in (await visitor.get(f"{base}?range=custom&to=2020-01-01T00:00&event=A")).words
@@ -56,7 +61,7 @@ async def test_pages(visitor: Visitor, client: Client) -> None:
     assert len(rows(first)) == 25
     older = next(link for link in first.links if "before=" in link)
     second = await visitor.get(older)
-    assert len(rows(second)) == 1 and rows(second)[0] not in rows(first)
+    assert len(rows(second)) == 1 and named(second)[0] not in named(first)
     assert base in second.links, "back to the newest"
 
 
@@ -98,9 +103,9 @@ async def test_many_deliveries_come_in_pages(visitor: Visitor, client: Client, r
     first, second = await visitor.get(path), await visitor.get(f"{path}?page=2")
     assert f"{path}?page=2" in first.links and path in second.links
     assert (len(rows(first)), len(rows(second))) == (50, 1)
-    assert not set(rows(first)) & set(rows(second))
-    assert rows(await visitor.get(f"{path}?page=77")) == rows(second), "beyond the last is the last"
-    assert rows(await visitor.get(f"{path}?page=x")) == rows(first)
+    assert not set(named(first)) & set(named(second))
+    assert named(await visitor.get(f"{path}?page=77")) == named(second), "beyond the last is the last"
+    assert named(await visitor.get(f"{path}?page=x")) == named(first)
 
 
 async def test_a_payload_that_is_no_longer_kept(

@@ -14,7 +14,7 @@ from hookpost_server.domain.api_key import Scope
 from tests.rpc.serving import eventually
 
 from .locked import Locked, sign_in
-from .visitor import Page, Visitor, visiting
+from .visitor import Visitor, visiting
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

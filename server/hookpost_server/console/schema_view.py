@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ from ..domain.schema_tree import Node, Tree
 
 MOST_ROWS = 500
 MOST_LEVELS = 12
+MOST_STEPS = 5_000  # from a node to what it refers to
 SHOWN = 200  # characters of a constraint
 _TOLD = (
     *("const", "enum", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     *("multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
 )
+_BELOW = (("patternProperties", "/{}/"), ("additionalProperties", "*"), ("prefixItems", "[{}]"), ("items", "[]"))
 _CHOICES = ("anyOf", "oneOf")
 
 
@@ -33,58 +35,70 @@ class Row:
 
 def rows(schema: str) -> tuple[list[Row], bool]:
     """The tree of a schema's text, and whether some of it was left out."""
-    found: list[Row] = []
-    tree = Tree(json.loads(schema))
-    for row in _below(tree, tree.root, 0, frozenset()):
-        if len(found) == MOST_ROWS:
-            return found, True
-        found.append(row)
-    return found, False
-
-
-def _below(tree: Tree, node: Node, level: int, above: frozenset[str]) -> Iterator[Row]:
-    if level > MOST_LEVELS or node.pointer in above or not isinstance(node.schema, dict):
-        return
-    above |= {node.pointer}
-    wanted = node.schema.get("required")
-    required = set(wanted) if isinstance(wanted, list) else set()
-    for name, inner in tree.under(node, "properties"):
-        yield from _row(tree, inner, level, name, name in required, above)
-    for keyword, name in (("patternProperties", "/{}/"), ("additionalProperties", "*"), ("prefixItems", "[{}]")):
-        for key, inner in tree.under(node, keyword):
-            yield from _row(tree, inner, level, name.format(key), False, above)
-    for _, inner in tree.under(node, "items"):
-        yield from _row(tree, inner, level, "[]", False, above)
-    for part in _parts(tree, node):
-        yield from _below(tree, part, level, above)
-    for keyword in _CHOICES:
-        for key, inner in tree.under(node, keyword):
-            yield from _row(tree, inner, level, f"{keyword} {int(key) + 1}", False, above)
-
-
-def _row(tree: Tree, node: Node, level: int, name: str, required: bool, above: frozenset[str]) -> Iterator[Row]:
-    if node.schema is False:
-        return  # forbidden, so there is nothing to tell
-    given = _merged(tree, node, above)
-    yield Row(level, name, _type(given), required, str(given.get("description", "")), _rules(given))
-    yield from _below(tree, node, level + 1, above)
-
-
-def _merged(tree: Tree, node: Node, above: frozenset[str]) -> Mapping[str, Any]:
-    """With what its parts say; its own words come first."""
-    given = node.schema if isinstance(node.schema, dict) else {}
-    if node.pointer not in above and len(above) <= 2 * MOST_LEVELS:
-        for part in _parts(tree, node):
-            given = {**_merged(tree, part, above | {node.pointer}), **given}
-    return given
-
-
-def _parts(tree: Tree, node: Node) -> list[Node]:
-    """What holds for the very same value, besides the schema itself."""
+    walk = _Walk(Tree(json.loads(schema)))
     try:
-        return tree.referred(node) + [inner for _, inner in tree.under(node, "allOf")]
-    except ValueError:  # a reference that leads nowhere
-        return []
+        walk.below(walk.tree.root, 0, frozenset())
+    except _EnoughError:
+        return walk.rows, True
+    return walk.rows, False
+
+
+class _EnoughError(Exception):
+    """There are more rows, or it takes more steps to find them, than a page should have."""
+
+
+class _Walk:
+    """Through the schema and what it refers to; `above` are the pointers that lead to a node."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.rows: list[Row] = []
+        self._steps = 0
+
+    def below(self, node: Node, level: int, above: frozenset[str]) -> None:
+        """The rows for what is inside a node."""
+        if level > MOST_LEVELS or node.pointer in above or not isinstance(node.schema, dict):
+            return
+        above |= {node.pointer}
+        wanted = node.schema.get("required")
+        required = set(wanted) if isinstance(wanted, list) else set()
+        for name, inner in self.tree.under(node, "properties"):
+            self._row(inner, level, name, name in required, above)
+        for keyword, form in _BELOW:
+            for key, inner in self.tree.under(node, keyword):
+                self._row(inner, level, form.format(key), False, above)
+        for part in self._parts(node):
+            self.below(part, level, above)
+        for keyword in _CHOICES:
+            for key, inner in self.tree.under(node, keyword):
+                self._row(inner, level, f"{keyword} {int(key) + 1}", False, above)
+
+    def _row(self, node: Node, level: int, name: str, required: bool, above: frozenset[str]) -> None:
+        if node.schema is False:
+            return  # forbidden, so there is nothing to tell
+        if len(self.rows) == MOST_ROWS:
+            raise _EnoughError
+        given = self._merged(node, above)
+        self.rows.append(Row(level, name, _type(given), required, str(given.get("description", "")), _rules(given)))
+        self.below(node, level + 1, above)
+
+    def _merged(self, node: Node, above: frozenset[str]) -> Mapping[str, Any]:
+        """With what its parts say; its own words come first."""
+        given = node.schema if isinstance(node.schema, dict) else {}
+        if node.pointer not in above:
+            for part in self._parts(node):
+                given = {**self._merged(part, above | {node.pointer}), **given}
+        return given
+
+    def _parts(self, node: Node) -> list[Node]:
+        """What holds for the very same value, besides the schema itself."""
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise _EnoughError
+        try:
+            return self.tree.referred(node) + [inner for _, inner in self.tree.under(node, "allOf")]
+        except ValueError:  # a reference that leads nowhere
+            return []
 
 
 def _type(given: Mapping[str, Any]) -> str:
