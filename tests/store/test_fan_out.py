@@ -23,7 +23,10 @@ async def test_each_state_is_counted(
     rows = await sql.fetch("select id from deliveries where event_id = $1 order by id", first.id)
     for row, (state, attempts) in zip(rows, [(1, 0), (1, 2), (2, 1), (3, 4), (4, 0)], strict=True):
         await sql.execute(
-            "update deliveries set state = $2, attempt_count = $3 where id = $1", row["id"], state, attempts
+            """update deliveries set state = $2, attempt_count = $3,
+                finish_time = case when $2::smallint > 1 then now() end
+            where id = $1""",
+            *(row["id"], state, attempts),
         )
     unknown = ids.new(0)
     found = await FanOuts(database).of(first.tenant_id, [first.id, second.id, unknown])

@@ -15,7 +15,10 @@ def told(schema: Any) -> list[tuple[int, str, str]]:
 
 def test_members_items_and_patterns() -> None:
     schema = {
-        "properties": {"a": {"type": ["string", "null"]}, "b": {"items": {"type": "object", "properties": {"c": True}}}},
+        "properties": {
+            "a": {"type": ["string", "null"]},
+            "b": {"items": {"type": "object", "properties": {"c": True}}},
+        },
         "patternProperties": {"^x": {"type": "integer"}},
         "additionalProperties": {"type": "boolean"},
     }  # fmt: skip
@@ -31,7 +34,10 @@ def test_members_items_and_patterns() -> None:
 
 def test_references_and_parts_are_seen_through() -> None:
     schema = {
-        "$defs": {"id": {"type": "string", "description": "An id."}, "base": {"properties": {"id": {"$ref": "#/$defs/id"}}}},
+        "$defs": {
+            "id": {"type": "string", "description": "An id."},
+            "base": {"properties": {"id": {"$ref": "#/$defs/id"}}},
+        },
         "allOf": [{"$ref": "#/$defs/base"}],
         "properties": {"other": {"$ref": "#/$defs/id", "description": "Another."}},
         "required": ["other"],
