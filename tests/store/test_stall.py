@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import asyncpg
 import pytest
@@ -21,11 +22,10 @@ async def seen(stall: Stall) -> float | None:
     """What it says after a second's looks."""
     task = asyncio.ensure_future(stall.run())
     try:
-        async with asyncio.timeout(1):
-            while stall.seconds is None:
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while stall.seconds is None:
+                    await asyncio.sleep(0.01)
     finally:
         task.cancel()
     return stall.seconds
