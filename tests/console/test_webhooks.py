@@ -181,7 +181,11 @@ async def test_each_header_row_has_its_own_fault(visitor: Visitor, client: Clien
 
 async def test_faults_are_told_from_top_to_bottom(visitor: Visitor, client: Client) -> None:
     fields = form(
-        **{"name": "", "url": "x", "event_types": [], "timeout": "x", "labels": "a b=c"},
+        name="",
+        url="x",
+        event_types=[],
+        timeout="x",
+        labels="a b=c",
         **{"header-name": ["", "Host"], "header-value": ["a", "b"], "header-kept": ["", ""]},
     )
     page = await visitor.post(f"/t/{client.tenant}/webhooks/new", fields)
