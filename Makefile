@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test test-long lint format types proto proto-check bench faults lock ci clean ready ready-dev
+.PHONY: help demo dev test test-long lint format types proto descriptor proto-check bench faults lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -35,8 +35,13 @@ format: ready-dev ## format Python and proto files
 types: ready-dev ## mypy --strict
 	$(BIN)/mypy
 
-proto: ready-dev ## generate the Python stubs from proto/
+proto: ready-dev ## generate the Python stubs from proto/, and Go's where Go is installed
 	$(BIN)/python proto/generate.py
+	@if command -v go >/dev/null; then $(BIN)/buf generate; else echo "no Go here: clients/go/hookpostv1 is as it was"; fi
+
+descriptor: ready-dev ## the API as a descriptor set, build/hookpost.binpb, for grpcurl -protoset and buf curl --schema
+	@mkdir -p build
+	$(BIN)/buf build -o build/hookpost.binpb
 
 bench: ready-dev ## measure throughput and latency beside the naive design and the raw limits
 	@$(BIN)/python -m tests.bench $(ARGS)
