@@ -1,7 +1,7 @@
 // Package hookpost emits events to Hookpost.
 //
 //	client, err := hookpost.NewClient(hookpost.Config{Address: "hookpost.internal:443", APIKey: key})
-//	receipt, err := client.Emit(ctx, hookpost.Event{Type: "User.Created", Payload: user})
+//	emitted, err := client.Emit(ctx, hookpost.Event{Type: "User.Created", Payload: user})
 package hookpost
 
 import (

@@ -89,7 +89,7 @@ func TestAgainstAServer(t *testing.T) {
 	tenant := "go-" + uuid.NewString()[:8]
 	moment := time.Date(2026, 8, 21, 10, 0, 0, 0, time.UTC)
 	exact := json.RawMessage(`{"n": 1.0, "html": "<a&b>"}`)
-	event := Event{Type: "User.Created", Payload: exact, Tenant: tenant, IdempotencyKey: "order-7", OccurTime: moment}
+	event := Event{Type: "User.Created", Payload: exact, TenantID: tenant, IdempotencyKey: "order-7", OccurTime: moment}
 	first, err := client.Emit(t.Context(), event)
 	if err != nil || first.Duplicate {
 		t.Fatal(first, err)
@@ -102,16 +102,16 @@ func TestAgainstAServer(t *testing.T) {
 	if err != nil || !stored.GetEvent().GetOccurTime().AsTime().Equal(moment) || stored.GetEvent().GetJson() != string(exact) {
 		t.Fatal(stored, err)
 	}
-	batch := []Event{{Type: "User.Created", Payload: struct{}{}, Tenant: tenant}, {Type: "User.Deleted", Payload: map[string]any{}}}
-	receipts, err := client.EmitBatch(t.Context(), batch)
-	if err != nil || len(receipts) != 2 || receipts[0].EventID == receipts[1].EventID {
-		t.Fatal(receipts, err)
+	batch := []Event{{Type: "User.Created", Payload: struct{}{}, TenantID: tenant}, {Type: "User.Deleted", Payload: map[string]any{}}}
+	all, err := client.EmitBatch(t.Context(), batch)
+	if err != nil || len(all) != 2 || all[0].EventID == all[1].EventID {
+		t.Fatal(all, err)
 	}
 	batch[1].Type = "No.Such"
 	if _, err = client.EmitBatch(t.Context(), batch); !IsReason(err, "EVENT_TYPE_UNKNOWN") {
 		t.Fatal(err)
 	}
-	_, err = client.Emit(t.Context(), Event{Type: "User.Created", Payload: []int{1}, Tenant: tenant})
+	_, err = client.Emit(t.Context(), Event{Type: "User.Created", Payload: []int{1}, TenantID: tenant})
 	if failure := ErrorOf(err); failure.Code != codes.InvalidArgument || len(failure.Violations) != 1 || failure.IdempotencyKey == "" {
 		t.Fatal(err)
 	}
@@ -128,14 +128,14 @@ func TestEmitter(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range ids {
 		group.Go(func() {
-			receipt, err := emitter.Emit(t.Context(), Event{Type: "User.Created", Payload: map[string]int{"n": n}, Tenant: tenant})
+			answer, err := emitter.Emit(t.Context(), Event{Type: "User.Created", Payload: map[string]int{"n": n}, TenantID: tenant})
 			if err != nil {
 				t.Error(err)
 			}
-			ids[n] = receipt.EventID
+			ids[n] = answer.EventID
 		})
 	}
-	_, err := emitter.Emit(t.Context(), Event{Type: "No.Such", Payload: struct{}{}, Tenant: tenant})
+	_, err := emitter.Emit(t.Context(), Event{Type: "No.Such", Payload: struct{}{}, TenantID: tenant})
 	if failure := ErrorOf(err); failure.Code != codes.NotFound || failure.Reason != "EVENT_TYPE_UNKNOWN" {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestNobodyThereWithinTheTime(t *testing.T) {
 	client := connect(t, Config{Address: address, Timeout: 300 * time.Millisecond})
 	emitter := client.NewEmitter(0)
 	defer emitter.Close()
-	for _, emit := range []func(context.Context, Event) (Receipt, error){client.Emit, emitter.Emit} {
+	for _, emit := range []func(context.Context, Event) (Emitted, error){client.Emit, emitter.Emit} {
 		_, err = emit(t.Context(), Event{Type: "User.Created", Payload: struct{}{}, IdempotencyKey: "k"})
 		failure := ErrorOf(err)
 		if failure == nil || failure.Code != codes.DeadlineExceeded || !failure.Retryable() || failure.IdempotencyKey != "k" {
@@ -215,8 +215,8 @@ func TestTLSAndTheAPIKey(t *testing.T) {
 	client := connect(t, Config{Address: server, APIKey: "k1", CAFile: os.Getenv("HOOKPOST_TEST_CA_FILE")})
 	emitter := client.NewEmitter(0)
 	defer emitter.Close()
-	for _, emit := range []func(context.Context, Event) (Receipt, error){client.Emit, emitter.Emit} {
-		if receipt, err := emit(t.Context(), Event{Type: "A.B", Payload: struct{}{}}); err != nil || receipt.EventID != "evt_1" {
+	for _, emit := range []func(context.Context, Event) (Emitted, error){client.Emit, emitter.Emit} {
+		if answer, err := emit(t.Context(), Event{Type: "A.B", Payload: struct{}{}}); err != nil || answer.EventID != "evt_1" {
 			t.Fatal(err)
 		}
 	}

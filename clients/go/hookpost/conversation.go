@@ -110,7 +110,7 @@ func (e *Emitter) take(result *hookpostv1.StreamEmitEventsResult) {
 	}
 	delete(e.waiting, sequence)
 	if refusal == nil {
-		waiting.answer <- outcome{receipt: receipt(result.GetResponse())}
+		waiting.answer <- outcome{emitted: emitted(result.GetResponse())}
 		return
 	}
 	waiting.answer <- outcome{err: &Error{

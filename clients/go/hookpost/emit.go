@@ -17,17 +17,17 @@ import (
 
 // Event is a fact to tell. Type and Payload are required.
 type Event struct {
-	Type    string
-	Payload any    // becomes a JSON object by encoding/json; []byte and json.RawMessage are sent as they are
-	Tenant  string // default: the server's, "default"
+	Type     string
+	Payload  any    // becomes a JSON object by encoding/json; []byte and json.RawMessage are sent as they are
+	TenantID string // default: the server's, "default"
 	// IdempotencyKey makes an event that is emitted again the first one. Default: a UUID made for this call, so that
 	// its own retries never double it.
 	IdempotencyKey string
 	OccurTime      time.Time // default: when it is accepted
 }
 
-// Receipt says that an event is committed.
-type Receipt struct {
+// Emitted says that an event is committed.
+type Emitted struct {
 	EventID       string
 	DeliveryCount int  // webhooks that it goes to
 	Duplicate     bool // the idempotency key was known, and EventID is the first event
@@ -35,20 +35,20 @@ type Receipt struct {
 
 // Emit sends one event and returns once it is committed. It waits for a server that is not there yet, and calls again
 // one that is UNAVAILABLE, until the context's deadline or the client's timeout. Errors are *Error.
-func (c *Client) Emit(ctx context.Context, event Event) (Receipt, error) {
+func (c *Client) Emit(ctx context.Context, event Event) (Emitted, error) {
 	request, err := event.request()
 	if err != nil {
-		return Receipt{}, err
+		return Emitted{}, err
 	}
 	answer, err := c.Events.EmitEvent(ctx, request, grpc.WaitForReady(true))
 	if err != nil {
-		return Receipt{}, failed(err, request.GetIdempotencyKey())
+		return Emitted{}, failed(err, request.GetIdempotencyKey())
 	}
-	return receipt(answer), nil
+	return emitted(answer), nil
 }
 
-// EmitBatch sends up to 1000 events of one tenant; all of them are committed, or none. Receipts are in their order.
-func (c *Client) EmitBatch(ctx context.Context, events []Event) ([]Receipt, error) {
+// EmitBatch sends up to 1000 events of one tenant; all of them are committed, or none. What is answered is in their order.
+func (c *Client) EmitBatch(ctx context.Context, events []Event) ([]Emitted, error) {
 	batch := &hookpostv1.BatchEmitEventsRequest{}
 	for _, event := range events {
 		request, err := event.request()
@@ -62,15 +62,15 @@ func (c *Client) EmitBatch(ctx context.Context, events []Event) ([]Receipt, erro
 	if err != nil {
 		return nil, ErrorOf(err)
 	}
-	receipts := make([]Receipt, len(answer.GetResponses()))
+	all := make([]Emitted, len(answer.GetResponses()))
 	for i, each := range answer.GetResponses() {
-		receipts[i] = receipt(each)
+		all[i] = emitted(each)
 	}
-	return receipts, nil
+	return all, nil
 }
 
-func receipt(answer *hookpostv1.EmitEventResponse) Receipt {
-	return Receipt{answer.GetEventId(), int(answer.GetDeliveryCount()), answer.GetDuplicate()}
+func emitted(answer *hookpostv1.EmitEventResponse) Emitted {
+	return Emitted{answer.GetEventId(), int(answer.GetDeliveryCount()), answer.GetDuplicate()}
 }
 
 func (e Event) request() (*hookpostv1.EmitEventRequest, error) {
@@ -83,7 +83,7 @@ func (e Event) request() (*hookpostv1.EmitEventRequest, error) {
 	}
 	request := &hookpostv1.EmitEventRequest{
 		Type:           e.Type,
-		TenantId:       e.Tenant,
+		TenantId:       e.TenantID,
 		Payload:        &hookpostv1.EmitEventRequest_Json{Json: string(payload)},
 		IdempotencyKey: e.IdempotencyKey,
 	}

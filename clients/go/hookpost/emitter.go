@@ -43,7 +43,7 @@ type pending struct {
 }
 
 type outcome struct {
-	receipt Receipt
+	emitted Emitted
 	err     *Error
 }
 
@@ -62,11 +62,11 @@ func (c *Client) NewEmitter(window int) *Emitter {
 }
 
 // Emit returns once the event is committed, as Client.Emit does. Errors are *Error; after DEADLINE_EXCEEDED the event
-// may have been accepted: emitted again with the error's IdempotencyKey, the receipt tells.
-func (e *Emitter) Emit(ctx context.Context, event Event) (Receipt, error) {
+// may have been accepted: emitted again with the error's IdempotencyKey, the answer tells.
+func (e *Emitter) Emit(ctx context.Context, event Event) (Emitted, error) {
 	request, err := event.request()
 	if err != nil {
-		return Receipt{}, err
+		return Emitted{}, err
 	}
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
@@ -79,9 +79,9 @@ func (e *Emitter) Emit(ctx context.Context, event Event) (Receipt, error) {
 	case e.room <- struct{}{}:
 		defer func() { <-e.room }()
 	case <-ctx.Done():
-		return Receipt{}, failed(expired(ctx), key)
+		return Emitted{}, failed(expired(ctx), key)
 	case <-e.ctx.Done():
-		return Receipt{}, closed
+		return Emitted{}, closed
 	}
 	waiting := &pending{&hookpostv1.StreamEmitEventsRequest{Event: request}, make(chan outcome, 1)}
 	sequence := e.add(waiting)
@@ -89,13 +89,13 @@ func (e *Emitter) Emit(ctx context.Context, event Event) (Receipt, error) {
 	select {
 	case answer := <-waiting.answer:
 		if answer.err != nil {
-			return Receipt{}, failed(answer.err, key)
+			return Emitted{}, failed(answer.err, key)
 		}
-		return answer.receipt, nil
+		return answer.emitted, nil
 	case <-ctx.Done():
-		return Receipt{}, failed(expired(ctx), key)
+		return Emitted{}, failed(expired(ctx), key)
 	case <-e.ctx.Done():
-		return Receipt{}, closed
+		return Emitted{}, closed
 	}
 }
 
