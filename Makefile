@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test test-long lint format types proto descriptor proto-check bench faults lock ci clean ready ready-dev
+.PHONY: help demo dev test test-long lint format types proto descriptor proto-check bench faults fuzz audit lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,12 @@ bench: ready-dev ## measure throughput and latency beside the naive design and t
 
 faults: ready-dev ## kill, freeze and cut everything under load; count what was lost (ARGS="R6 kill" chooses, --rounds 2 is shorter)
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: ready-dev ## feed every parser and the gRPC port with nonsense, a minute each (ARGS="url headers --seconds 5" is shorter)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+audit: ready-dev ## compare the locked packages with known advisories, where these can be read
+	@$(BIN)/python server/audit.py
 
 lock: ready-dev ## resolve dependencies anew into server/requirements*.lock
 	$(BIN)/uv export -q --no-emit-workspace --all-packages --no-default-groups --no-header -o server/requirements.lock

@@ -31,12 +31,14 @@ MAY_IMPORT = {
     "upkeep": {"domain", "store"},
     "readings": {"config", "store", "delivery", "monitoring"},
     "startup": {"domain", "config", "embedded", "store", "delivery", "monitoring"},
+    "master_keys": {"domain", "config", "startup", "store"},
     "app": {
         *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
-        *("failpoints", "upkeep", "readings"),
+        *("failpoints", "master_keys", "upkeep", "readings"),
     },
-    "supervisor": {"config", "telemetry", "startup", "app"},
-    "cli": {"domain", "config", "telemetry", "startup", "app", "supervisor"},
+    "operators": {"domain", "config", "startup", "store"},
+    "supervisor": {"config", "telemetry", "startup", "master_keys", "app"},
+    "cli": {"domain", "config", "telemetry", "startup", "master_keys", "app", "operators", "supervisor"},
 }
 # Who may import these packages. The generated API is known to the edge that speaks it and to the command line.
 ONLY_IN = {
@@ -50,6 +52,7 @@ ONLY_IN = {
     "asyncpg": {"store", "delivery", "monitoring", "upkeep", "startup", "embedded"},
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
+    "cryptography": {"domain"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
     "click": {"cli"},

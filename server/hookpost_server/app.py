@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from . import __version__, failpoints, startup
+from . import __version__, failpoints, master_keys, startup
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -23,6 +23,7 @@ from .domain import trace
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
+from .domain.sealing import KeyRing
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
 from .monitoring.gauges import gauges
@@ -32,13 +33,16 @@ from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
 from .readings import Parts, readings
 from .rpc.api_key_service import ApiKeyService
+from .rpc.certificates import Certificates
 from .rpc.delivery_service import DeliveryService
+from .rpc.door import Door
 from .rpc.event_service import EventService
 from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
 from .startup import StartError
+from .store.api_keys import ApiKeys
 from .store.backlog import Backlog
 from .store.changes import ChangeFeed
 from .store.composers import Composers
@@ -49,6 +53,7 @@ from .store.events import Events
 from .store.expiry import Expiry
 from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
+from .store.known_keys import KnownKeys
 from .store.partitions import Partitions
 from .store.replays import Replays
 from .store.retention import Retention
@@ -74,28 +79,28 @@ class Running:
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
+    startup.check_exposure(config)
     startup.check_ports(config)
+    startup.raise_file_limit()
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
-        await startup.migrate(url)
-        database = await startup.open_database(url)
-        try:
+        ring = master_keys.key_ring(config)
+        async with startup.unlocked(url, ring) as database:
+            await startup.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
-            await _Server(config, database, composer).run(shown, ready, stop)
-        finally:
-            await database.close()
+            await _Server(config, database, ring, composer).run(shown, ready, stop)
     log.info("server.stopped")
 
 
 class _Server:
     """All parts of one process, built and wired."""
 
-    def __init__(self, config: Config, database: Database, composer: Composer) -> None:
+    def __init__(self, config: Config, database: Database, ring: KeyRing, composer: Composer) -> None:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open")
+        webhooks = Webhooks(edge, ring, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)
@@ -104,8 +109,9 @@ class _Server:
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
-        self._directory = Directory(Webhooks(database))
-        self._sender = startup.sender(config, policy)
+        self._directory = Directory(Webhooks(database, ring))
+        self._gate = startup.gate(config, policy)
+        self._sender = startup.sender(config, self._gate)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
@@ -130,7 +136,7 @@ class _Server:
             lease=config.lease,
             poll_interval=config.poll_interval,
         )
-        revisions = Revisions(database)
+        revisions = Revisions(database, ring)
         self._upkeep = Upkeep(
             database,
             Partitions(database),
@@ -161,19 +167,12 @@ class _Server:
             now=database.now,
         )
         self._watches = Watches(ChangeFeed(edge))
+        self._keys = KnownKeys(ApiKeys(database), database)
         intake = Intake(known_types, database.now)
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, HealthFigures(edge), tester, database.now),
             EventService(
-                intake,
-                self._group_commit,
-                events,
-                calls,
-                webhooks,
-                event_types,
-                self._first_attempts,
-                metrics,
-                spans,
+                intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
             ),
             EventTypeService(event_types),
             DeliveryService(
@@ -186,15 +185,17 @@ class _Server:
                 wake=self._dispatcher.wake,
                 held_for=breakers.held_for,
             ),
-            ApiKeyService(),
+            ApiKeyService(ApiKeys(edge)),
+            Door(self._keys if config.needs_keys else None),
             metrics,
+            certificates=Certificates.of(config.tls_cert, config.tls_key, config.tls_client_ca),
             share_port=config.share_port,
         )
         self._serving = False
         self._database_up = True
         self._watch = Watch(metrics, Backlog(database))
         self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        parts = Parts(self._group_commit, self._dispatcher, self._recorder, database, self._watch)
+        parts = Parts(self._group_commit, self._dispatcher, self._recorder, self._directory, database, self._watch)
         for gauge in gauges(readings(config, parts, database_up=lambda: self._database_up)):
             metrics.add(gauge)
 
@@ -214,6 +215,7 @@ class _Server:
             async with asyncio.TaskGroup() as background:
                 helpers = [
                     background.create_task(self._directory.run(), name="directory"),
+                    background.create_task(self._keys.run(), name="keys"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
                     background.create_task(self._unanswered.run(), name="unanswered"),
                     background.create_task(self._watch_health(), name="health"),
@@ -225,8 +227,11 @@ class _Server:
                     port = await self._rpc.start(str(self._config.grpc_address))
                 except OSError as error:
                     raise startup.cannot_listen(self._config.grpc_address, startup.GRPC_SETTING) from error
+                except ValueError as error:
+                    raise StartError(str(error), "check HOOKPOST_TLS_CERT, _KEY and _CLIENT_CA") from error
                 address = replace(self._config.grpc_address, port=port)
                 metrics = await self._start_metrics()
+                self._gate.own_ports.update(each.port for each in (address, metrics) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -237,6 +242,7 @@ class _Server:
                     metrics=str(metrics or "off"),
                     database=database,
                     sender=self._config.sender,
+                    open_files=startup.open_files(),
                     version=__version__,
                 )
                 ready(Running(address, metrics, database))

@@ -35,15 +35,47 @@ class Config:
     database_url: str = _setting(
         values.text, "", "PostgreSQL 15 to 18, postgresql://… ; empty: an embedded one in data_dir", secret=True
     )
-    data_dir: Path = _setting(Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data")
+    data_dir: Path = _setting(
+        Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data, and its master key (master.key)"
+    )
+    master_key: str = _setting(
+        values.text,
+        "",
+        "what secrets are encrypted with in the database: 32 bytes as base64 or hex (openssl rand -base64 32); needed "
+        "unless PostgreSQL is the embedded one, which makes its own",
+        secret=True,
+    )
+    master_keys: str = _setting(
+        values.text,
+        "",
+        "several of them, comma-separated, to exchange one: the first encrypts, all decrypt; then hookpost rewrap",
+        secret=True,
+    )
+    master_key_file: str = _setting(values.text, "", "a file with what would be in master_key")
+    master_keys_file: str = _setting(values.text, "", "a file with what would be in master_keys")
     grpc_address: Address = _setting(Address.parse, Address("127.0.0.1", 50051), "where gRPC listens")
     metrics_address: Address | None = _setting(
         values.address_or_off,
         Address("127.0.0.1", 9464),
         "where /metrics, /healthz and /readyz are answered over HTTP; off: nowhere",
     )
+    auth: str = _setting(
+        values.one_of("auto", "keys", "off"),
+        "auto",
+        "keys: every call needs an API key (hookpost key create); off: none does; auto: keys when gRPC listens beyond "
+        "loopback",
+    )
+    tls_cert: Path | None = _setting(
+        values.path_or_off, None, "file with the certificate chain that gRPC shows, PEM; read again when it changes"
+    )
+    tls_key: Path | None = _setting(values.path_or_off, None, "file with its private key, PEM")
+    tls_client_ca: Path | None = _setting(
+        values.path_or_off, None, "file with the authorities that callers' certificates must be of, PEM (mTLS)"
+    )
     insecure_behind_proxy: bool = _setting(
-        values.boolean, False, "allow listening beyond loopback without TLS, because a proxy in front does it"
+        values.boolean,
+        False,
+        "allow listening beyond loopback without TLS, and with auth=off without keys, because a proxy in front does it",
     )
     event_types: str = _setting(
         values.one_of("strict", "open"), "strict", "strict: only types of the catalogue; open: any well-formed name"
@@ -57,6 +89,15 @@ class Config:
     )
     deny_networks: tuple[Network, ...] = _setting(
         values.networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
+    )
+    name_servers: tuple[str, ...] = _setting(
+        values.name_servers, (), "name servers to ask for webhooks' hosts, ADDRESS or ADDRESS:PORT; empty: the system's"
+    )
+    own_ports: tuple[int, ...] = _setting(
+        values.ports,
+        (),
+        "ports of this machine that webhooks may not reach, beside those that this process listens on; --processes "
+        "adds its own",
     )
     processes: int = _setting(values.count(1, 64), 1, "server processes that share the port, to use more cores")
     share_port: bool = _setting(
@@ -80,6 +121,9 @@ class Config:
         20_000,
         "events waiting for their commit; more are refused with RESOURCE_EXHAUSTED",
     )
+    max_webhooks: int = _setting(
+        values.count(1, 1_000_000), 10_000, "webhooks of one tenant; more are refused with RESOURCE_EXHAUSTED"
+    )
     suspend_after: float = _setting(
         values.zero_or_between(6 * 3600, 30 * 86400),
         5 * 86400.0,
@@ -97,6 +141,9 @@ class Config:
         Lifetime(7 * DAY),
         "how long events and deliveries are kept, e.g. 30d or forever, at least 1d; by days of UTC that are over; a "
         "day stays while a delivery of it is pending, and until 24 h after the longest retry policy in use",
+    )
+    audit_retention: Lifetime = _setting(
+        values.lifetime(30 * DAY), Lifetime(400 * DAY), "how long the audit log is kept, at least 30d"
     )
     body_retention: Lifetime = _setting(
         values.lifetime(HOUR),
@@ -130,7 +177,12 @@ class Config:
     @property
     def lifetimes(self) -> Lifetimes:
         """For how long what is kept."""
-        return Lifetimes(self.retention, self.body_retention)
+        return Lifetimes(self.retention, self.body_retention, self.audit_retention)
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether calls need an API key."""
+        return self.auth == "keys" or (self.auth == "auto" and not self.grpc_address.is_loopback)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Config:
@@ -148,11 +200,10 @@ class Config:
                 faults.append(f"{variable}={shown}: {error}")
         values.update({name: value for name, value in overrides.items() if value is not None})
         config = cls(**values)
-        if not config.grpc_address.is_loopback and not config.insecure_behind_proxy:
-            faults.append(
-                f"HOOKPOST_GRPC_ADDRESS={config.grpc_address}: listening beyond loopback without TLS and API keys is "
-                "refused; set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front authenticates and encrypts"
-            )
+        if (config.tls_cert is None) != (config.tls_key is None):
+            faults.append("HOOKPOST_TLS_CERT, HOOKPOST_TLS_KEY: set both, or neither")
+        elif config.tls_client_ca is not None and config.tls_cert is None:
+            faults.append("HOOKPOST_TLS_CLIENT_CA: needs HOOKPOST_TLS_CERT and HOOKPOST_TLS_KEY")
         if (config.body_retention.seconds or 0) > (config.retention.seconds or float("inf")):
             faults.append(
                 f"HOOKPOST_BODY_RETENTION={config.body_retention}: must not be longer than "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .config import Config
+from .delivery.directory import Directory
 from .delivery.dispatcher import Dispatcher
 from .delivery.recorder import Recorder
 from .monitoring.gauges import Readings
@@ -21,6 +22,7 @@ class Parts:
     group_commit: GroupCommit
     dispatcher: Dispatcher
     recorder: Recorder
+    directory: Directory
     database: Database
     watch: Watch
 
@@ -43,5 +45,6 @@ def readings(config: Config, of: Parts, *, database_up: Callable[[], bool]) -> R
         },
         pool=of.database.usage,
         database_up=database_up,
+        unreadable=lambda: of.directory.unreadable,
         behind=lambda: of.watch.behind,
     )

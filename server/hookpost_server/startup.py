@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import asyncpg
+import structlog
 
 from .config import Address, Config
 from .delivery.aiohttp_sender import AiohttpSender
+from .delivery.gate import Gate
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
-from .embedded import EmbeddedPostgres, EmbeddedPostgresError
+from .domain.sealing import KeyRing
+from .embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
 from .store import migrate as migrations
+from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
+from .store.vault import Vault
 
 if TYPE_CHECKING:
     from .monitoring.tracing import Tracing
@@ -26,13 +32,52 @@ CONNECT_TIMEOUT = 10.0  # seconds
 GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
 METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 
+log = structlog.get_logger()
+
 
 class StartError(Exception):
-    """The server can't start. `hint` says what to do about it."""
+    """The server can't start. `hint` says what to do about it, `exit_code` how the process ends."""
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class Exposed(StartError):
+    """The settings would let strangers in, or let others listen."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class MasterKeyError(StartError):
+    """The master keys are missing, malformed, or not those of the database. Never quotes one."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+def check_exposure(config: Config) -> None:
+    """Raises Exposed when calls from beyond loopback would come without keys, or in clear text."""
+    if config.grpc_address.is_loopback or config.insecure_behind_proxy:
+        return
+    where = f"HOOKPOST_GRPC_ADDRESS={config.grpc_address} is beyond loopback, and"
+    proxy = "set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front does that"
+    if not config.needs_keys:
+        raise Exposed(f"{where} HOOKPOST_AUTH=off would let everybody in", f"set HOOKPOST_AUTH=keys; {proxy}")
+    if config.tls_cert is None:
+        raise Exposed(f"{where} calls would come without TLS", f"set HOOKPOST_TLS_CERT and HOOKPOST_TLS_KEY; {proxy}")
+
+
+async def check_keys(config: Config, database: Database) -> None:
+    """Raises Exposed when keys are needed and there is none: nobody could call."""
+    with database_errors():
+        if not config.needs_keys or await ApiKeys(database).any_works():
+            return
+    raise Exposed(
+        "every call needs an API key, and there is none",
+        "make the first with: hookpost key create --name admin --scope admin --tenant '*'",
+    )
 
 
 def check_ports(config: Config) -> None:
@@ -80,6 +125,16 @@ async def database_url(config: Config) -> AsyncIterator[tuple[str, str]]:
         await embedded.stop()
 
 
+@contextlib.asynccontextmanager
+async def any_database_url(config: Config) -> AsyncIterator[str]:
+    """As `database_url`, but joins the embedded one that another process runs there."""
+    if not config.database_url and (url := url_of_running(config.data_dir)):
+        yield url
+        return
+    async with database_url(config) as (url, _):
+        yield url
+
+
 def _shown(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or urllib.parse.parse_qs(parts.query).get("host", ["local socket"])[0]
@@ -99,13 +154,59 @@ async def migrate(url: str, *, check: bool = False) -> list[str]:
         return [str(migration) for migration in done]
 
 
-async def open_database(url: str) -> Database:
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
     """The pool. Raises StartError."""
     with database_errors():
-        return await Database.open(url)
+        database = await Database.open(url)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
-def sender(config: Config, policy: AddressPolicy) -> Sender:
+@contextlib.asynccontextmanager
+async def unlocked(url: str, ring: KeyRing) -> AsyncIterator[Database]:
+    """The pool, on tables that are up to date and with secrets that these keys open. Raises StartError."""
+    await migrate(url)
+    async with opened(url) as database:
+        await _unlock(database, ring)
+        yield database
+
+
+async def _unlock(database: Database, ring: KeyRing) -> None:
+    vault = Vault(database, ring)
+    with database_errors():
+        if missing := await vault.admit():
+            raise MasterKeyError(
+                f"the database is encrypted with master key {', '.join(each.hex() for each in missing)}, and the "
+                f"server was given {', '.join(map(str, ring.keys))} (ids, made of the keys)",
+                "give it that key too, after the one that is to encrypt from now on, in HOOKPOST_MASTER_KEYS; "
+                "hookpost rewrap then makes it unnecessary",
+            )
+        if sealed := await vault.seal_all():
+            log.info("secrets.sealed", secrets=sealed)
+
+
+def open_files() -> int:
+    """How many files this process may have open; each connection is one."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_file_limit() -> None:
+    """As many open files as this process may allow itself, for it and those it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def gate(config: Config, policy: AddressPolicy) -> Gate:
+    """What connections to receivers go through: none leads back to this server."""
+    listening = [address.port for address in (config.grpc_address, config.metrics_address) if address]
+    return Gate(policy, own_ports=(*listening, *config.own_ports), name_servers=config.name_servers)
+
+
+def sender(config: Config, gate: Gate) -> Sender:
     """The HTTP client that is set. Raises StartError when it is not installed."""
     if config.sender != "aiohttp":
         try:
@@ -117,8 +218,8 @@ def sender(config: Config, policy: AddressPolicy) -> Sender:
                     "pip install 'hookpost-server[curl]', or set HOOKPOST_SENDER=aiohttp",
                 ) from error
         else:
-            return CurlSender(policy)
-    return AiohttpSender(policy)
+            return CurlSender(gate)
+    return AiohttpSender(gate)
 
 
 def tracing(config: Config) -> Tracing | None:

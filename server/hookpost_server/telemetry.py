@@ -3,7 +3,7 @@
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
 server.started          it answers calls                            grpc, metrics, database, sender,
-                                                                    version
+                                                                    open_files, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 supervisor.started      all processes of --processes answer         grpc, processes
@@ -16,10 +16,15 @@ delivery.attempted      an attempt was recorded                     delivery_id,
                                                                     outcome, status, latency_ms, state, queue_wait_ms,
                                                                     retry_in, error, trace_id
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
-delivery.postponed      no attempt: the database is away            delivery_id, error
+delivery.postponed      no attempt: the database is away, or no     delivery_id, error
+                        socket can be made
+webhook.unreadable      its deliveries wait: what is stored of it   error, deliveries
+                        can't be read; tried again each lease
+names.filtered          a name led to refused addresses too         host, refused
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
-rpc.finished            a call ended; debug if OK, else info        method, code, latency_ms, trace_id
+rpc.finished            a call ended; debug if OK or one of too     method, code, latency_ms, trace_id
+                        many failures, else info
 breaker.opened          a webhook is down: held back for a while    webhook_id, pause
 breaker.closed          it is back, and recovers                    webhook_id
 deliveries.expired      given up, having been held back too long    deliveries
@@ -27,11 +32,15 @@ rpc.fault               a bug in a call                             incident, tr
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error
+secrets.sealed          what an older version had left unsealed     secrets
 recorder.abandoned      the process ends without the last outcomes,
                         because the database is away
 recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id, error
 release.postponed       claims could not be given back; they lapse  deliveries, error
 directory.refresh_failed  webhooks could not be read again          error
+api_keys.refresh_failed  API keys could not be read again           error
+tls.reloaded            the certificate's files have changed        certificate
+tls.not_reloaded        they don't fit; the old one goes on         error
 emit.batch_failed       a shared statement failed; made singly      submissions, error
 backlog.unknown         the backlog could not be read               error
 partitions.made         day partitions were made                    names
@@ -51,6 +60,10 @@ import logging
 import sys
 
 import structlog
+import structlog.tracebacks
+
+# Without the frames' variables, which the library would show: requests and rows are among them, with secrets.
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
 def configure(level: str, form: str) -> None:
@@ -60,7 +73,7 @@ def configure(level: str, form: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if console else [structlog.processors.dict_tracebacks]),
+            *([] if console else [_tracebacks]),
             structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import django.conf
@@ -36,6 +37,16 @@ def told(event: Event) -> str:
 
 
 @contextlib.asynccontextmanager
+async def serve_asgi(app: Any) -> AsyncIterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve())
+        await until(lambda: server.started)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+
+
+@contextlib.asynccontextmanager
 async def fastapi() -> AsyncIterator[str]:
     app = FastAPI()
 
@@ -51,12 +62,8 @@ async def fastapi() -> AsyncIterator[str]:
     async def parsed(event: Event = Depends(receiver(KEY))) -> str:  # noqa: B008
         return told(event)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve())
-        await until(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        server.should_exit = True
+    async with serve_asgi(app) as url:
+        yield url
 
 
 class Quiet(WSGIRequestHandler):

@@ -13,6 +13,7 @@ from hookpost_server.delivery.breakers import Breakers
 from hookpost_server.delivery.courier import Courier
 from hookpost_server.delivery.directory import Directory
 from hookpost_server.delivery.dispatcher import Dispatcher
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.recorder import Recorder
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain import ids
@@ -27,6 +28,7 @@ from hookpost_server.store.group_commit import GroupCommit
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.unanswered import Unanswered
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 from tests.store import making
 from tests.store.making import TENANT
 
@@ -49,12 +51,12 @@ class Engine:
         sender: Sender | None = None,
         breakers: Breakers | None = None,
     ) -> None:
-        self.webhooks = Webhooks(database)
+        self.webhooks = Webhooks(database, RING)
         self.events = Events(database, lease=lease)
         self.deliveries = Deliveries(database, lease=lease)
         self.suspensions = Suspensions(database, self.events)
         self.directory = Directory(self.webhooks)
-        self.sender = sender or AiohttpSender(LOCAL)
+        self.sender = sender or AiohttpSender(Gate(LOCAL))
         self.breakers = breakers or Breakers()
         self.written: list[Record] = []
         self.recorder = Recorder(self.deliveries, self.suspensions, recorded=self._recorded)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -14,16 +13,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from hookpost.v1 import (
-    api_key_pb2,
-    api_key_service_pb2,
     error_reason_pb2,
     event_service_pb2,
 )
 from hookpost_server.domain import errors
 from hookpost_server.rpc.errors import CODES
 from hookpost_server.startup import StartError
-from tests.receiver import Receiver
-from tests.rpc.serving import Client, Server, config, connected, counts, refused, serving
+from tests.rpc.serving import Client, Server, config, connected, refused, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -93,29 +89,6 @@ class TestHealth:
             await server.task
 
 
-MISSING: dict[str, Callable[[Client], Awaitable[object]]] = {
-    "CreateApiKey": lambda client: client.keys.CreateApiKey(
-        api_key_service_pb2.CreateApiKeyRequest(
-            api_key=api_key_pb2.ApiKey(name="n", scopes=[api_key_pb2.API_KEY_SCOPE_ADMIN]))),
-    "ListApiKeys": lambda client: client.keys.ListApiKeys(api_key_service_pb2.ListApiKeysRequest()),
-    "RevokeApiKey": lambda client: client.keys.RevokeApiKey(
-        api_key_service_pb2.RevokeApiKeyRequest(api_key_id=f"key_{'0' * 26}")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("call", MISSING)
-async def test_what_is_not_there_yet_says_so(
-    client: Client, receiver: Receiver, module_database_url: str, call: str
-) -> None:
-    await client.create(receiver.url)
-    before = await counts(module_database_url, client.tenant)
-    refusal = await refused(MISSING[call](client))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SUPPORTED")
-    assert call in refusal.message
-    assert await counts(module_database_url, client.tenant) == before
-    assert receiver.requests == []
-
-
 class TestFaults:
     """A fault of ours: the caller gets a number, the log gets the rest."""
 
@@ -165,12 +138,6 @@ class TestFaults:
 
 
 class TestReasons:
-    LATER = {  # noqa: RUF012
-        "UNAUTHENTICATED": "API keys",
-        "SCOPE_MISSING": "API keys",
-        "DEADLINE_EXCEEDED": "the server's own look at deadlines",
-    }
-
     def kinds(self) -> set[type[errors.HookpostError]]:
         found, todo = set(), [errors.HookpostError]
         while todo:
@@ -179,11 +146,10 @@ class TestReasons:
             todo += kind.__subclasses__()
         return found
 
-    async def test_each_reason_has_an_error_or_comes_later(self) -> None:
+    async def test_each_reason_has_an_error(self) -> None:
         promised = {name.removeprefix("ERROR_REASON_") for name in dict(error_reason_pb2.ErrorReason.items())}
         made = {kind.reason for kind in self.kinds()}
-        assert promised - {"UNSPECIFIED"} == made | self.LATER.keys()
-        assert not made & self.LATER.keys()
+        assert promised - {"UNSPECIFIED"} == made
 
     async def test_each_error_has_a_code(self) -> None:
         for kind in self.kinds() - {errors.HookpostError}:

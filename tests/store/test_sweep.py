@@ -21,7 +21,13 @@ from . import making, past
 from .making import TENANT
 
 WEEK = Lifetimes(Lifetime(7 * DAY))
-NOTHING = dict.fromkeys(("idempotency_keys", "replay_items", "other_changes", "health_minutes", "health_hours"), 0)
+NOTHING = dict.fromkeys(
+    (
+        *("idempotency_keys", "replay_items", "other_changes", "webhook_revisions"),
+        *("health_minutes", "health_hours", "audit_log"),
+    ),
+    0,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +91,26 @@ async def test_changes_that_no_watch_can_be_resumed_from(database: Database, sql
     assert await sql.fetchval("select count(*) from other_changes") == 4
 
 
+async def test_revisions_of_deleted_webhooks(
+    database: Database, sql: asyncpg.Connection, webhooks: Webhooks, events: Events
+) -> None:
+    """They stay while an entry's requests can be shown."""
+    made = [await making.webhook(webhooks) for _ in range(4)]
+    for webhook in made:
+        for _ in range(4):
+            await webhooks.update(TENANT, webhook.id, lambda settings: settings)
+    await making.queue(events, making.event())
+    kept, with_entry, *gone = made
+    for webhook in (with_entry, *gone):
+        await webhooks.delete(TENANT, webhook.id)
+    await sql.execute("delete from deliveries where webhook_id = any($1)", [webhook.id for webhook in (kept, *gone)])
+    assert await sweep(sql, database.now()) == {"webhook_revisions": 2 * 5}
+    left = await sql.fetch("select distinct webhook_id from webhook_revisions")
+    assert {row[0] for row in left} == {kept.id, with_entry.id}
+    await sql.execute("delete from deliveries")  # as retention drops their day
+    assert await sweep(sql, database.now()) == {"webhook_revisions": 5}
+
+
 async def count(sql: asyncpg.Connection, unit: str, webhook_id: object, at: datetime) -> None:
     await sql.execute(
         f"""
@@ -129,3 +155,17 @@ async def test_hours_live_as_long_as_their_entries(database: Database, sql: asyn
     for days in (29, 31):
         await count(sql, "hour", past.event(past.day_of(database, 0)).id, now - timedelta(days=days))
     assert await sweep(sql, database.now(), Lifetimes(Lifetime(30 * DAY))) == {"health_hours": 1}
+
+
+async def test_the_audit_log(database: Database, sql: asyncpg.Connection) -> None:
+    """Retention alone may delete from it, and only what is old."""
+    for days in range(20):
+        await sql.execute(
+            "insert into audit_log (tenant_id, time, actor, actor_name, address, action, target, details) "
+            "values ('acme', now() - $1::interval, 'server', '', '', 'webhook.created', '', '{}')",
+            timedelta(days=days, minutes=1),
+        )
+    assert await sweep(sql, database.now()) == {}
+    assert await sweep(sql, database.now(), Lifetimes(FOREVER, audit=Lifetime(5 * DAY))) == {"audit_log": 15}
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await sql.execute("delete from audit_log")

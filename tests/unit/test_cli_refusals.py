@@ -81,6 +81,13 @@ def test_a_message_that_says_more_stays() -> None:
             ExitCode.NOT_FOUND,
             "hookpost webhook list",
         ),
+        (
+            CODES.NOT_FOUND,
+            details(info("RESOURCE_NOT_FOUND"), error_details_pb2.ResourceInfo(resource_type="tenant")),
+            ExitCode.NOT_FOUND,
+            "HOOKPOST_TENANT",
+        ),
+        (CODES.PERMISSION_DENIED, details(info("TENANT_BOUND", tenant_id="a")), ExitCode.DENIED, "--tenant '*'"),
         (CODES.ABORTED, details(info("ETAG_MISMATCH", etag="2")), ExitCode.FAILED, "etag"),
         (
             CODES.ALREADY_EXISTS,
@@ -94,7 +101,7 @@ def test_a_message_that_says_more_stays() -> None:
             ExitCode.FAILED,
             "try again in 2.0 s",
         ),
-        (CODES.UNAUTHENTICATED, details(info("UNAUTHENTICATED")), ExitCode.DENIED, "HOOKPOST_TOKEN"),
+        (CODES.UNAUTHENTICATED, details(info("UNAUTHENTICATED")), ExitCode.DENIED, "HOOKPOST_API_KEY"),
         (CODES.PERMISSION_DENIED, details(info("SCOPE_MISSING", scope="READ")), ExitCode.DENIED, "READ"),
         (CODES.INTERNAL, details(info("INTERNAL", incident="42")), ExitCode.FAILED, "incident 42"),
         (CODES.INTERNAL, details(info("INTERNAL")), ExitCode.FAILED, "(incident not given)"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -73,7 +74,8 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
     monkeypatch.setenv("HOOKPOST_ADDRESS", server.address)
-    monkeypatch.delenv("HOOKPOST_TOKEN", raising=False)
+    for variable in ("HOOKPOST_API_KEY", "HOOKPOST_API_KEY_FILE"):
+        monkeypatch.delenv(variable, raising=False)
     yield server
     server.stop()
 
@@ -97,8 +99,25 @@ def test_a_refusal_is_not_retried(server: Server, hookpost: Run, capsys: pytest.
     assert capsys.readouterr().err.startswith("Error: not now")
 
 
+def test_a_key_in_a_file_does_too(
+    server: Server, hookpost: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("hpk_of_a_file\n")
+    monkeypatch.setenv("HOOKPOST_API_KEY_FILE", str(file))
+    assert hookpost("emit", "User.Created") == 0
+    assert server.events.metadata["authorization"] == "Bearer hpk_of_a_file"
+    for content in (None, "clé".encode()):
+        file.unlink() if content is None else file.write_bytes(content)
+        assert hookpost("emit", "User.Created") == 2
+        assert f"HOOKPOST_API_KEY_FILE={file}: can't be read" in capsys.readouterr().err
+    monkeypatch.setenv("HOOKPOST_API_KEY", "hpk_stronger")
+    assert hookpost("emit", "User.Created") == 0
+    assert server.events.metadata["authorization"] == "Bearer hpk_stronger"
+
+
 def test_the_key_travels_as_a_bearer(server: Server, hookpost: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOOKPOST_TOKEN", "hpk_secret")
+    monkeypatch.setenv("HOOKPOST_API_KEY", "hpk_secret")
     assert hookpost("emit", "User.Created", "--key", "mine", "--occur-time", "2026-08-21T10:00:00Z") == 0
     assert server.events.metadata["authorization"] == "Bearer hpk_secret"
     assert server.events.requests[0].idempotency_key == "mine"
@@ -137,7 +156,8 @@ def test_update_names_what_was_given(server: Server, hookpost: Run, capsys: pyte
         (("delivery", "get", "dlv_1"), 1, "does not speak"),
         (("webhook", "list", "--address", "127.0.0.1:1"), 5, "Hint: is the server running?"),
         (("serve", "--grpc-address", "here"), 2, "--grpc-address: must be HOST:PORT"),
-        (("serve", "--grpc-address", "0.0.0.0:1"), 2, "HOOKPOST_INSECURE_BEHIND_PROXY"),
+        (("key", "revoke", "whk_1"), 2, "hookpost key list"),
+        (("key", "create", "--name", "n", "--scope", "all"), 2, "events-emit"),
         (("sink", "--status", "maybe"), 2, "neither a status"),
     ],
 )

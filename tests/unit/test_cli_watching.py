@@ -50,7 +50,7 @@ def deliveries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliveries]:
     server = grpc.server(ThreadPoolExecutor(2))
     delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(servicer, server)
     monkeypatch.setenv("HOOKPOST_ADDRESS", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
-    monkeypatch.delenv("HOOKPOST_TOKEN", raising=False)
+    monkeypatch.delenv("HOOKPOST_API_KEY", raising=False)
     monkeypatch.setattr(watching, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(watching, "LONGEST_PAUSE", 0.05)
     server.start()

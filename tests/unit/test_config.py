@@ -57,6 +57,12 @@ def test_an_empty_environment_gives_the_defaults() -> None:
             (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128")),
         ),
         ("deny_networks", "8.8.8.8", (ipaddress.ip_network("8.8.8.8/32"),)),
+        (
+            "name_servers",
+            "192.0.2.53, 127.0.0.1:5353,[2001:db8::53]:53",
+            ("192.0.2.53", "127.0.0.1:5353", "[2001:db8::53]:53"),
+        ),
+        ("own_ports", "8080, 9000", (8080, 9000)),
         ("max_in_flight", "1", 1),
         ("max_in_flight", "10000", 10_000),
         ("max_handed_off", "0", 0),
@@ -102,6 +108,9 @@ def test_read(name: str, text: str, value: Any) -> None:
         ("ALLOW_NETWORKS", "10.0.0.0/33", "10.0.0.0/33"),
         ("ALLOW_NETWORKS", "10.0.0.1/8", "has host bits set"),
         ("DENY_NETWORKS", "example.com", "example.com"),
+        ("NAME_SERVERS", "ns.example.com", "must be HOST:PORT"),
+        ("NAME_SERVERS", "ns.example.com:53", "does not appear to be an IPv4 or IPv6 address"),
+        ("OWN_PORTS", "80,http", "must be a whole number from 1 to 65535"),
         ("MAX_IN_FLIGHT", "0", "must be a whole number from 1 to 10000"),
         ("MAX_IN_FLIGHT", "1.5", "must be a whole number from 1 to 10000"),
         ("MAX_IN_FLIGHT", "many", "must be a whole number from 1 to 10000"),
@@ -115,6 +124,8 @@ def test_read(name: str, text: str, value: Any) -> None:
         ("BODY_RETENTION", "30m", "must be days or hours"),
         ("SUSPEND_AFTER", "60", "must be a number from 21600 to 2.592e+06, or 0"),
         ("SUSPEND_AFTER", "5d", "or 0"),
+        ("AUTH", "on", "must be one of auto, keys, off"),
+        ("AUDIT_RETENTION", "29d", "must be at least 30d"),
         ("LOG_LEVEL", "INFO", "must be one of debug, info, warning, error"),
     ],
 )
@@ -125,25 +136,36 @@ def test_refused_by_name_with_the_cure(name: str, text: str, words: str) -> None
 
 
 def test_all_faults_at_once() -> None:
-    found = faults(LOG_LEVEL="loud", ALLOW_HTTP="maybe", GRPC_ADDRESS="0.0.0.0:1")
+    found = faults(LOG_LEVEL="loud", ALLOW_HTTP="maybe", GRPC_ADDRESS="0.0.0.0")
     assert [fault.split("=")[0] for fault in found] == [
-        *("HOOKPOST_ALLOW_HTTP", "HOOKPOST_LOG_LEVEL", "HOOKPOST_GRPC_ADDRESS")
+        *("HOOKPOST_GRPC_ADDRESS", "HOOKPOST_ALLOW_HTTP", "HOOKPOST_LOG_LEVEL")
     ]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1", "hooks.example:1", "[2001:db8::1]:1"])
-def test_beyond_loopback_is_refused_unless_a_proxy_is_told_of(address: str) -> None:
-    (fault,) = faults(GRPC_ADDRESS=address)
-    assert fault.startswith(f"HOOKPOST_GRPC_ADDRESS={address}: listening beyond loopback")
-    assert "HOOKPOST_INSECURE_BEHIND_PROXY=true" in fault
-    with pytest.raises(ConfigError, match="beyond loopback"):
-        Config.from_env({}, grpc_address=Address.parse(address))
-    assert str(read("grpc_address", address, HOOKPOST_INSECURE_BEHIND_PROXY="true")) == address
+def test_beyond_loopback_calls_need_keys(address: str) -> None:
+    environ = {"HOOKPOST_GRPC_ADDRESS": address}
+    assert Config.from_env(environ).needs_keys
+    assert Config.from_env(environ | {"HOOKPOST_INSECURE_BEHIND_PROXY": "true"}).needs_keys
+    assert not Config.from_env(environ | {"HOOKPOST_AUTH": "off"}).needs_keys
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:50051", "127.1.2.3:1", "[::1]:1", "localhost:1"])
-def test_loopback_needs_nothing(address: str) -> None:
-    assert str(read("grpc_address", address)) == address
+def test_on_loopback_they_do_only_if_told(address: str) -> None:
+    environ = {"HOOKPOST_GRPC_ADDRESS": address}
+    assert not Config.from_env(environ).needs_keys
+    assert Config.from_env(environ | {"HOOKPOST_AUTH": "keys"}).needs_keys
+
+
+def test_tls_takes_a_certificate_with_its_key() -> None:
+    both = {"TLS_CERT": "a.pem", "TLS_KEY": "b.pem"}
+    for name in both:
+        (fault,) = faults(**{name: "x.pem"})
+        assert "set both" in fault
+    (fault,) = faults(TLS_CLIENT_CA="ca.pem")
+    assert fault.startswith("HOOKPOST_TLS_CLIENT_CA: needs HOOKPOST_TLS_CERT")
+    config = Config.from_env({f"HOOKPOST_{name}": value for name, value in both.items()})
+    assert (config.tls_cert, config.tls_key, config.tls_client_ca) == (Path("a.pem"), Path("b.pem"), None)
 
 
 def test_options_are_stronger_than_the_environment_unless_not_given() -> None:
@@ -153,12 +175,12 @@ def test_options_are_stronger_than_the_environment_unless_not_given() -> None:
 
 
 def test_bodies_do_not_outlive_their_entries() -> None:
-    assert Config().lifetimes == Lifetimes(Lifetime(7 * DAY), FOREVER)
+    assert Config().lifetimes == Lifetimes(Lifetime(7 * DAY), FOREVER, Lifetime(400 * DAY))
     (fault,) = faults(RETENTION="2d", BODY_RETENTION="49h")
     assert fault.startswith("HOOKPOST_BODY_RETENTION=49h: must not be longer than HOOKPOST_RETENTION=2d")
     for entries, bodies in (("2d", "48h"), ("2d", "forever"), ("forever", "900d"), ("forever", "forever")):
         config = Config.from_env({"HOOKPOST_RETENTION": entries, "HOOKPOST_BODY_RETENTION": bodies})
-        assert config.lifetimes == Lifetimes(Lifetime.parse(entries), Lifetime.parse(bodies))
+        assert config.lifetimes == Lifetimes(Lifetime.parse(entries), Lifetime.parse(bodies), Lifetime(400 * DAY))
 
 
 def test_a_lease_outlives_the_longest_attempt() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 
 import grpc
 
+from hookpost.credentials import bearer
 from hookpost.v1 import delivery_service_pb2_grpc as deliveries
 from hookpost.v1 import event_service_pb2_grpc as events
 from hookpost.v1 import event_type_service_pb2_grpc as event_types
@@ -19,6 +21,7 @@ from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.output import say
 from hookpost_server.cli.refusals import retry_delay, to_failure
 from hookpost_server.cli.remote import DEADLINE
+from hookpost_server.cli.tls import credentials
 from hookpost_server.config import Address
 
 TRIES = 6
@@ -37,10 +40,10 @@ class Page(Protocol):
 class Remote:
     """A server, as one tenant of it."""
 
-    def __init__(self, address: str, *, tenant: str = "default", token: str = "") -> None:
+    def __init__(self, address: str, *, tenant: str = "default", key: str = "") -> None:
         self.address = address
         self.tenant = tenant
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = bearer(key)
         self._channel = _open(address)
 
     def __enter__(self) -> Self:
@@ -148,7 +151,7 @@ def _open(address: str) -> grpc.Channel:
         ("grpc.max_receive_message_length", 64 << 20),  # a delivery with many attempts and their bodies
     )
     if address.startswith("https://"):
-        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options)
+        return grpc.secure_channel(target, credentials(os.environ), options)
     return grpc.insecure_channel(target, options)
 
 

@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     DENIED = 4
     UNREACHABLE = 5
+    UNSAFE = 78  # EX_CONFIG: open to strangers, or without the master key of its database
 
 
 class Failure(Exception):

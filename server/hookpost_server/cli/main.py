@@ -9,7 +9,22 @@ from typing import NoReturn
 import click
 
 from hookpost_server import __version__
-from hookpost_server.cli import delivery, demo, emit, event, listen, replay, serve, sink, types, verify, webhook
+from hookpost_server.cli import (
+    audit,
+    delivery,
+    demo,
+    emit,
+    event,
+    key,
+    listen,
+    replay,
+    rewrap,
+    serve,
+    sink,
+    types,
+    verify,
+    webhook,
+)
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.output import no_color, safe
 
@@ -39,8 +54,9 @@ def cli(context: click.Context) -> None:
 
     \b
     Commands that talk to a server find it by --address or HOOKPOST_ADDRESS and send the
-    API key in HOOKPOST_TOKEN, if set. Exit codes: 0 ok, 1 failed, 2 wrong usage or settings,
-    3 not found, 4 not allowed, 5 server not reachable.
+    API key in HOOKPOST_API_KEY, or in the file HOOKPOST_API_KEY_FILE, if set. Exit codes: 0 ok,
+    1 failed, 2 wrong usage or settings, 3 not found, 4 not allowed, 5 server not reachable,
+    78 the server would be open to strangers, or has not the database's master key.
     """
     if no_color(os.environ):
         context.color = False
@@ -51,6 +67,9 @@ for command in (
     serve.dev,
     serve.serve,
     serve.migrate,
+    key.key,
+    audit.audit,
+    rewrap.rewrap,
     serve.config,
     serve.version,
     emit.emit,

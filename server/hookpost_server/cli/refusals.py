@@ -33,8 +33,9 @@ _BY_REASON = {
     "PAYLOAD_REMOVED": "HOOKPOST_BODY_RETENTION of the server says how long payloads are kept",
     "EVENT_TYPE_IN_USE": "built-in types stay; for others, first take the type out of the webhooks that name it",
     "TOKEN_EXPIRED": "begin anew without --resume; hookpost delivery list shows what happened in between",
-    "UNAUTHENTICATED": "set HOOKPOST_TOKEN to an API key of this server",
-    "SCOPE_MISSING": "the API key in HOOKPOST_TOKEN lacks the scope {scope}",
+    "UNAUTHENTICATED": "set HOOKPOST_API_KEY to a key of this server that works (hookpost key create makes one)",
+    "SCOPE_MISSING": "hookpost key create --scope makes one that may; this key lacks {scope}",
+    "TENANT_BOUND": "use a key of every tenant: hookpost key create --tenant '*'",
     "INTERNAL": "a fault of the server's; look for incident {incident} in its log",
     "NOT_SUPPORTED": "this server does not offer that call; is it older than this command?",
     "DEADLINE_EXCEEDED": "the server is too slow at the moment; try again",
@@ -128,7 +129,9 @@ def _hint(code: grpc.StatusCode, details: Details) -> str:
     hints = []
     if details.reason == "RESOURCE_NOT_FOUND":
         kind = details.resource_type.lower().replace(" ", "_")
-        if kind in _LISTS:
+        if kind == "tenant":
+            hints.append("the API key is bound to another tenant; name that one with --tenant or HOOKPOST_TENANT")
+        elif kind in _LISTS:
             hints.append(f"{_LISTS[kind]} shows those that exist for this tenant")
     elif details.reason in _BY_REASON:
         hints.append(_BY_REASON[details.reason].format_map(_Known(details.metadata)))

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from hookpost import credentials
+from hookpost_server.cli.failures import ExitCode, Failure
+
 if TYPE_CHECKING:
     from hookpost_server.cli.channel import Remote
 
@@ -37,10 +40,18 @@ tenant_option = click.option(
 )
 
 
+def api_key() -> str:
+    """The key of HOOKPOST_API_KEY or HOOKPOST_API_KEY_FILE, if any. Raises Failure."""
+    try:
+        return credentials.api_key(os.environ)
+    except ValueError as error:
+        raise Failure(str(error), code=ExitCode.USAGE) from None
+
+
 def remote_command(function: Callable[Concatenate[Remote, P], R]) -> Callable[P, R]:
     """Adds --address and --tenant and calls `function` with the open connection first.
 
-    The API key comes from HOOKPOST_TOKEN and from nowhere else: an argument shows in every process list.
+    The API key comes from HOOKPOST_API_KEY or a file: an argument shows in every process list.
     """
 
     @address_option
@@ -50,7 +61,7 @@ def remote_command(function: Callable[Concatenate[Remote, P], R]) -> Callable[P,
         from hookpost_server.cli.channel import Remote
 
         address, tenant = str(kwargs.pop("address")), str(kwargs.pop("tenant"))
-        with Remote(address, tenant=tenant, token=os.environ.get("HOOKPOST_TOKEN", "")) as remote:
+        with Remote(address, tenant=tenant, key=api_key()) as remote:
             return function(remote, *args, **kwargs)
 
     return command

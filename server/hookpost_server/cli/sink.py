@@ -165,9 +165,9 @@ class KeyFinder:
     def _ask(self) -> list[str]:
         from hookpost.v1.webhook_service_pb2 import GetSigningKeyRequest, ListWebhooksRequest
         from hookpost_server.cli.channel import Remote
+        from hookpost_server.cli.remote import api_key
 
-        token = os.environ.get("HOOKPOST_TOKEN", "")
-        with Remote(self._address, tenant=self._tenant, token=token) as remote:
+        with Remote(self._address, tenant=self._tenant, key=api_key()) as remote:
             request = ListWebhooksRequest(tenant_id=self._tenant, query=f":{self.listen[1]}")
             found, _ = remote.collect(
                 remote.webhooks.ListWebhooks, request, lambda answer: answer.webhooks, _MOST_WEBHOOKS

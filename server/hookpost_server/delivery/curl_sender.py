@@ -7,34 +7,35 @@ follows no redirects, keeps no cookies and reads no environment, as `curl_transf
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pycurl
 
-from ..domain.addresses import AddressPolicy
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from .curl_transfer import Target, Transfer, target_of
 from .egress import phase_of
+from .gate import Gate
 from .handshakes import Handshakes
 from .names import Names
 from .seats import Seats
 
-MAX_IDLE = 2000  # kept connections of all hosts together
+MAX_IDLE = 2000  # kept connections of all hosts together; a quarter of the open files that are allowed, if less
 
 
 class CurlSender:
     """See `sender.Sender`."""
 
-    def __init__(self, policy: AddressPolicy, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, gate: Gate, *, tls: ssl.SSLContext | None = None) -> None:
         """`tls`: whose authorities to trust instead of the system's."""
         self._multi = pycurl.AsyncCurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, MAX_IDLE)
-        self._policy = policy
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _most_idle())
+        self._gate = gate
         self._trust = _trust(tls)
-        self._names = Names()
+        self._names = Names(gate)
         self._handshakes = Handshakes()
         self._seats: dict[tuple[str, int], Seats] = {}  # of TLS hosts
         self._spare: list[Transfer] = []
@@ -59,7 +60,7 @@ class CurlSender:
             except OSError:
                 return Outcome(result=Result.DNS_FAILED, error="the host's name could not be resolved")
             resolve = [f"+{target.host}:{target.port}:{','.join(found)}"]
-        transfer = self._spare.pop() if self._spare else Transfer(self._policy, self._trust)
+        transfer = self._spare.pop() if self._spare else Transfer(self._gate, self._trust)
         if target.tls:
             outcome = await self._send_by_tls(transfer, request, target, resolve, deadline)
         else:
@@ -96,6 +97,19 @@ class CurlSender:
     async def _perform(
         self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
     ) -> Outcome:
+        outcome = await self._exchange(transfer, request, target, resolve, deadline)
+        if outcome.result is Result.CONNECTION_LOST and transfer.unheard:
+            # After a receiver's restart all kept connections are dead; libcurl gives up after a few of them.
+            transfer.handle.setopt(pycurl.FRESH_CONNECT, 1)
+            try:
+                outcome = await self._exchange(transfer, request, target, resolve, deadline)
+            finally:
+                transfer.handle.setopt(pycurl.FRESH_CONNECT, 0)
+        return outcome
+
+    async def _exchange(
+        self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
+    ) -> Outcome:
         left = deadline - asyncio.get_running_loop().time()
         transfer.prepare(request, target, resolve, max(1, int(left * 1000)))
         try:
@@ -115,6 +129,11 @@ def _once(call: Callable[[], None]) -> Callable[[], None]:
             call()
 
     return once
+
+
+def _most_idle() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_IDLE if soft == resource.RLIM_INFINITY else min(MAX_IDLE, soft // 4)
 
 
 def _trust(tls: ssl.SSLContext | None) -> dict[int, Any]:

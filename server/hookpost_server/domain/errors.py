@@ -12,13 +12,22 @@ HookpostError
 ├── EventTypeInUse            built in, or subscribed to
 ├── DeliveryNotEnded          still pending: there is nothing to repeat
 ├── WebhookUnreadable         what is stored of it makes no sense: a fault of ours, or of who changed it there
+├── SealBroken                a stored secret does not open; told as WebhookUnreadable
+├── MasterKeyRetired          this server would seal with a key that `hookpost rewrap` has put out of use
 ├── PayloadRemoved            retention has removed it: there is nothing to send
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
+│   └── NoSocket              this process has no file descriptor left for a connection
 ├── LimitExceeded             over a fixed limit: trying again does not help
 ├── Unavailable
 │   ├── DatabaseUnavailable   can't be reached, or is too busy
 │   └── ShuttingDown          another server will take the call
+├── DeadlineExceeded          too little time was left to begin, or it ran out
+├── Unauthenticated           no API key, or one that does not work: in the same words
+├── TooManyFailures           of that kind from one address
+├── PermissionDenied
+│   ├── ScopeMissing          the key may not do that
+│   └── TenantBound           the key is bound to a tenant, and this concerns all
 └── NotSupported              this server can't do that
 """
 
@@ -153,6 +162,19 @@ class WebhookUnreadable(HookpostError):
         super().__init__(f'webhook "{webhook_id}" can\'t be read ({cause})')
 
 
+class SealBroken(HookpostError):
+    """A stored secret does not open. The message says why, and nothing of the secret."""
+
+
+class MasterKeyRetired(HookpostError):
+    """What it sealed now could not be opened once the key is thrown away."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"this server's first master key ({key_id}) was retired by `hookpost rewrap`; restart it with the new one"
+        )
+
+
 class PayloadRemoved(HookpostError):
     """Without its payload an event can't be sent again."""
 
@@ -182,6 +204,13 @@ class BacklogFull(HookpostError):
     def __init__(self, what: str, retry_delay: float = 1.0) -> None:
         super().__init__(f"{what}; try again in {retry_delay:g} s")
         self.retry_delay = retry_delay  # seconds
+
+
+class NoSocket(BacklogFull):
+    """No socket can be made: the process is at its limit of open files, or the machine at one of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("no socket can be made for a connection: the limit of open files is reached")
 
 
 class LimitExceeded(HookpostError):
@@ -214,12 +243,57 @@ class ShuttingDown(Unavailable):
         super().__init__("the server is shutting down; repeat the call")
 
 
+class DeadlineExceeded(HookpostError):
+    """Too little time was left to begin, or it ran out."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Unauthenticated(HookpostError):
+    """Nobody was let in. One text, whatever the cause: it tells a stranger nothing about keys."""
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("this call needs an API key that works, sent as authorization: Bearer …")
+
+
+class TooManyFailures(HookpostError):
+    """Too many calls from one address were not let in."""
+
+    reason = "TOO_MANY_FAILURES"
+    retry_delay: float = 1.0  # seconds
+
+    def __init__(self) -> None:
+        super().__init__("too many calls from this address had no API key that works; slow down")
+
+
+class PermissionDenied(HookpostError):
+    """Base of the errors for what a key may not do."""
+
+
+class ScopeMissing(PermissionDenied):
+    """The key lacks a scope."""
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this call needs an API key with the scope {scope} or ADMIN", scope=scope)
+
+
+class TenantBound(PermissionDenied):
+    """What the call is about is every tenant's."""
+
+    reason = "TENANT_BOUND"
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(
+            f'the API key is bound to the tenant "{tenant_id}", and this call concerns every tenant',
+            tenant_id=tenant_id,
+        )
+
+
 class NotSupported(HookpostError):
     """This server can't do that."""
 
     reason = "NOT_SUPPORTED"
-
-
-def not_yet(what: str) -> NotSupported:
-    """For a part of the API that this version does not have."""
-    return NotSupported(f"{what} is not available in this version of Hookpost")

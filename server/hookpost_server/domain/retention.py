@@ -47,10 +47,11 @@ FOREVER = Lifetime(None)
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """For how long entries are kept, and the bodies in them."""
+    """For how long entries are kept, the bodies in them, and the audit log."""
 
     entries: Lifetime
     bodies: Lifetime = FOREVER  # as long as their entries
+    audit: Lifetime = FOREVER
 
     def last_to_drop(self, now: float, policies: Iterable[RetryPolicy]) -> date | None:
         """The last day whose entries may go. No retry policy in use may outlast it, with a day on top."""

@@ -6,6 +6,6 @@ For Linux and macOS.
 """
 
 from .errors import EmbeddedPostgresError
-from .server import EmbeddedPostgres
+from .server import EmbeddedPostgres, url_of_running
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "url_of_running"]

@@ -45,3 +45,17 @@ class DirectoryLock:
 
     def _read(self) -> list[str]:
         return os.pread(self._file, 4096, 0).decode(errors="replace").splitlines()
+
+
+def holder(directory: Path) -> Path | None:
+    """The runtime directory of the application that holds the lock; None if nobody does."""
+    try:
+        with (directory / _NAME).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lines = file.read(4096).splitlines()
+                return Path(lines[1]) if len(lines) > 1 else None
+    except FileNotFoundError:
+        pass
+    return None

@@ -14,7 +14,7 @@ import asyncpg
 from . import cluster, postmaster, runtime
 from .cluster import Installation
 from .errors import EmbeddedPostgresError, from_log, from_os_error
-from .lock import DirectoryLock
+from .lock import DirectoryLock, holder
 from .log import Log
 from .process import Child
 
@@ -162,6 +162,12 @@ class EmbeddedPostgres:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise from_log(f"PostgreSQL started and then refused work: {error!r}.", log.since()) from error
         return _url(socket, DATABASE)
+
+
+def url_of_running(directory: Path) -> str | None:
+    """The database that another process runs there, for whoever may use that one's socket; None if nobody does."""
+    socket = holder(directory.absolute())
+    return None if socket is None else _url(socket, DATABASE)
 
 
 async def _ready(child: Child, data: Path) -> bool:

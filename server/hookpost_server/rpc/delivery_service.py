@@ -17,7 +17,7 @@ from ..domain.explain import explain_wait
 from ..store.delivery_log import DeliveryLog, Filter
 from ..store.replays import Missed, Replays
 from ..store.webhooks import Webhooks
-from . import convert, fields, paging, watching
+from . import bounds, convert, fields, paging, watching
 from .context import Context
 from .event_service import FIRST, LAST, time_range
 from .times import timestamp_of
@@ -64,6 +64,7 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
             for attempt, sent in zip(message.attempts, await self._sent.of(found), strict=True):
                 if sent is not None:
                     attempt.request.CopyFrom(convert.sent_request(sent))
+        bounds.fit(reversed(message.attempts))
         return delivery_service_pb2.GetDeliveryResponse(delivery=message)
 
     async def ListDeliveries(

@@ -13,6 +13,7 @@ from ..domain import errors, ids
 from ..store.events import Emitted
 from ..store.group_commit import GroupCommit
 from . import errors as rpc_errors
+from . import tenancy
 from .intake import Intake
 from .meter import Meter
 from .times import timestamp_of
@@ -61,6 +62,7 @@ class EmitStream:
         if self._unanswered >= MAX_UNANSWERED:
             self._may_read.clear()
         try:
+            tenancy.settle(request)
             if wrong := not_for_many(request.event):
                 raise errors.InvalidFields(errors.Violation(f"event.{n}", "is not for streams") for n in wrong)
             accepted = await self._intake.event(request.event, prefix="event.")

@@ -30,10 +30,16 @@ CODES: dict[type[errors.HookpostError], grpc.StatusCode] = {
     errors.PayloadRemoved: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DeliveryNotEnded: grpc.StatusCode.FAILED_PRECONDITION,
     errors.WebhookUnreadable: grpc.StatusCode.INTERNAL,
+    errors.SealBroken: grpc.StatusCode.INTERNAL,
+    errors.MasterKeyRetired: grpc.StatusCode.INTERNAL,
     errors.TokenExpired: grpc.StatusCode.OUT_OF_RANGE,
     errors.BacklogFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.TooManyFailures: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotSupported: grpc.StatusCode.UNIMPLEMENTED,
 }
 
@@ -69,7 +75,7 @@ def to_status(error: errors.HookpostError) -> status_pb2.Status:
                     resource_type=error.kind, resource_name=error.name[:128], description=error.message[:200]
                 )
             )
-        case errors.BacklogFull() | errors.Unavailable():
+        case errors.BacklogFull() | errors.Unavailable() | errors.TooManyFailures():
             retry = duration_pb2.Duration()
             retry.FromTimedelta(timedelta(seconds=error.retry_delay))
             details.append(error_details_pb2.RetryInfo(retry_delay=retry))

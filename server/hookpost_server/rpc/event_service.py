@@ -19,14 +19,14 @@ from ..store.event_types import EventTypes
 from ..store.events import Events
 from ..store.group_commit import GroupCommit
 from ..store.webhooks import Webhooks
-from . import convert, fields, paging, tracing
+from . import bounds, convert, fields, paging, tracing
+from .budget import MAX_WAIT
 from .context import Context
 from .emit_stream import EmitStream, emit_response, not_for_many
 from .intake import Intake
 from .meter import Meter
-from .times import from_duration, from_timestamp
+from .times import from_duration
 
-MAX_WAIT = 60.0  # seconds that an emit waits for its deliveries
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # of payloads in one page of events
 LAST = UUID(int=2**128 - 1)
@@ -89,6 +89,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
                     delivery=convert.delivery(delivery),
                     attempt=None if attempt is None else convert.attempt(attempt),
                 )
+            bounds.fit(each.attempt for each in answer.deliveries if each.HasField("attempt"))
         return answer
 
     async def _dry_run(self, candidate: Event) -> event_service_pb2.EmitEventResponse:
@@ -205,10 +206,7 @@ def time_range(request: Any, default_since: UUID, prefix: str) -> tuple[UUID, UU
     bounds = {"start_time": default_since, "end_time": LAST}
     for name in bounds:
         if request.HasField(name):
-            try:
-                bounds[name] = ids.first_of(from_timestamp(getattr(request, name)).timestamp())
-            except ValueError as error:
-                raise errors.InvalidFields.one(prefix + name, str(error)) from None
+            bounds[name] = ids.first_of(fields.moment(getattr(request, name), prefix + name).timestamp())
     if bounds["start_time"] > bounds["end_time"]:
         raise errors.InvalidFields.one(f"{prefix}end_time", "must not be before start_time")
     return bounds["start_time"], bounds["end_time"]

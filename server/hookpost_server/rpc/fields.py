@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-from google.protobuf import field_mask_pb2
+from google.protobuf import field_mask_pb2, timestamp_pb2
 
 from ..domain import errors, event, ids
+from .times import from_timestamp
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,6 +69,14 @@ def named(prefix: str, request: Any, field: str) -> tuple[str, UUID]:
     with Faults() as faults:
         tenant_id = faults.read("", tenant, request)
         return tenant_id, faults.read(NIL, identity, prefix, getattr(request, field), field)
+
+
+def moment(given: timestamp_pb2.Timestamp, field: str) -> datetime:
+    """A time. Raises InvalidFields outside 1970 to 9999."""
+    try:
+        return from_timestamp(given)
+    except ValueError as error:
+        raise errors.InvalidFields.one(field, str(error)) from None
 
 
 def numbers(kind: type[E], given: Iterable[int], field: str) -> list[E]:

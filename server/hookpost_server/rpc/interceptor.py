@@ -1,4 +1,4 @@
-"""Around every call: errors to status, one log line, and a count of what is under way."""
+"""Around every call: who calls, errors to status, one log line, and a count of what is under way."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import grpc
 import structlog
 
 from ..domain import errors, trace
+from . import bounds, tenancy, tracing
 from . import errors as rpc_errors
-from . import tracing
+from .budget import within
 from .context import Context
+from .door import HEALTH, NEEDED, PREFIX, Door
 from .meter import Meter, count_refusal
-
-PREFIX = "/hookpost.v1."
 
 log = structlog.get_logger()
 
@@ -32,7 +32,8 @@ class Undecodable:
 class Edge(grpc.aio.ServerInterceptor):
     """Wraps each method once."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, door: Door, meter: Meter) -> None:
+        self._door = door
         self._meter = meter
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._verbose = log.is_enabled_for(logging.DEBUG)  # asking costs more than counting a call
@@ -50,23 +51,28 @@ class Edge(grpc.aio.ServerInterceptor):
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
-        if handler is not None and method.startswith(PREFIX):
-            handler = self._handlers[method] = self._wrapped(method.removeprefix(PREFIX), handler)
-        return handler
+        if handler is None or method.startswith(HEALTH):
+            return handler
+        if method.startswith(PREFIX):
+            self._handlers[method] = self._wrapped(method.removeprefix(PREFIX), handler)
+        elif method in NEEDED:
+            self._handlers[method] = self._guarded(method, handler)
+        return self._handlers.get(method)  # none for what is not in the table
 
     def _started(self) -> float:
         self._in_flight += 1
         self.idle.clear()
         return time.monotonic()
 
-    def _finished(self, method: str, code: str, started: float, context: Context) -> None:
+    def _finished(self, method: str, code: str, started: float, context: Context, *, quiet: bool) -> None:
         self._in_flight -= 1
         if not self._in_flight:
             self.idle.set()
         seconds = time.monotonic() - started
         self._meter.called(method, code, seconds)
-        if code != "OK" or self._verbose:
-            level = log.error if code == "INTERNAL" else log.debug if code == "OK" else log.info
+        quiet = quiet or code == "OK"
+        if not quiet or self._verbose:
+            level = log.error if code == "INTERNAL" else log.debug if quiet else log.info
             given = tracing.given(context)
             level(
                 "rpc.finished",
@@ -88,13 +94,15 @@ class Edge(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         async def call(request: Any, context: Context) -> Any:
             started = self._started()
-            code = "CANCELLED"
+            code, quiet = "CANCELLED", False
             try:
-                answer = await behaviour(_decoded(request), context)
+                await self._door.admit(method, context)
+                self._checked(request)
+                answer = await within(method, request, context, behaviour)
                 code = "OK"
                 return answer
             except errors.HookpostError as error:
-                code = rpc_errors.code_of(error).name
+                code, quiet = rpc_errors.code_of(error).name, isinstance(error, errors.TooManyFailures)
                 count_refusal(self._meter, request, error)
                 await rpc_errors.abort(context, error)
             except Exception as error:
@@ -103,22 +111,27 @@ class Edge(grpc.aio.ServerInterceptor):
                 count_refusal(self._meter, request, told)
                 await rpc_errors.abort(context, told)
             finally:
-                self._finished(method, code, started, context)
+                self._finished(method, code, started, context, quiet=quiet)
 
         return call
 
     def _stream(self, method: str, behaviour: Callable[[Any, Any], AsyncGenerator[Any]]) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             started = self._started()
-            code = "CANCELLED"
+            code, quiet = "CANCELLED", False
             try:
-                given = _each_decoded(request) if hasattr(request, "__aiter__") else _decoded(request)
-                async with contextlib.aclosing(behaviour(given, context)) as answers:
+                principal = await self._door.admit(method, context)
+                many = hasattr(request, "__aiter__")  # what these name is settled one by one
+                given = _each_decoded(request) if many else self._checked(request)
+                async with (
+                    self._door.lasting(principal),
+                    contextlib.aclosing(behaviour(given, context)) as answers,
+                ):
                     async for answer in answers:
                         yield answer
                 code = "OK"
             except errors.HookpostError as error:
-                code = rpc_errors.code_of(error).name
+                code, quiet = rpc_errors.code_of(error).name, isinstance(error, errors.TooManyFailures)
                 await rpc_errors.abort(context, error)
             except (asyncio.CancelledError, GeneratorExit):
                 raise
@@ -126,9 +139,28 @@ class Edge(grpc.aio.ServerInterceptor):
                 code = "INTERNAL"
                 await rpc_errors.abort(context, rpc_errors.internal(error))
             finally:
-                self._finished(method, code, started, context)
+                self._finished(method, code, started, context, quiet=quiet)
 
         return call
+
+    @staticmethod
+    def _checked(request: Any) -> Any:
+        bounds.check_lengths(_decoded(request))
+        tenancy.settle(request)
+        return request
+
+    def _guarded(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        """Not one of ours: it is only asked who calls."""
+
+        async def call(requests: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                await self._door.admit(method, context)
+            except errors.HookpostError as error:
+                await rpc_errors.abort(context, error)
+            async for answer in handler.stream_stream(requests, context):
+                yield answer
+
+        return grpc.stream_stream_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
 
 
 def _decoder(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -24,7 +24,9 @@ from hookpost.v1 import (
 )
 
 from .api_key_service import ApiKeyService
+from .certificates import Certificates
 from .delivery_service import DeliveryService
+from .door import Door, check_complete
 from .event_service import EventService
 from .event_type_service import EventTypeService
 from .interceptor import Edge
@@ -34,10 +36,18 @@ from .webhook_service import WebhookService
 MAX_REQUEST = 34 * 1024 * 1024  # bytes: a batch of 32 MiB and its frame
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST),
+    # Below the first size metadata is always taken, above the second never; an API key has 75 characters.
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
     ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_connection_idle_ms", 5 * 60_000),
+    # Clients find their way to new nodes, and to a new certificate; long streams are opened again.
+    ("grpc.max_connection_age_ms", 60 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.http2.max_ping_strikes", 2),
 ]
 MAX_CONCURRENT_CALLS = 20_000
 V1_REFLECTION = "grpc.reflection.v1.ServerReflection"
@@ -53,12 +63,18 @@ class RpcServer:
         event_types: EventTypeService,
         deliveries: DeliveryService,
         api_keys: ApiKeyService,
+        door: Door,
         meter: Meter,
         *,
+        certificates: Certificates | None = None,
         share_port: bool = False,
     ) -> None:
-        """`share_port`: else a forgotten old process would silently take half of the calls."""
-        self._edge = Edge(meter)
+        """Without `certificates`, no TLS. `share_port`: else a forgotten old process would take half of the calls.
+
+        Raises LookupError when the door does not know every method.
+        """
+        self._certificates = certificates
+        self._edge = Edge(door, meter)
         self._events = events
         self._server = grpc.aio.server(
             interceptors=[self._edge],
@@ -70,8 +86,8 @@ class RpcServer:
         event_type_service_pb2_grpc.add_EventTypeServiceServicer_to_server(event_types, self._server)
         delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(deliveries, self._server)
         api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server(api_keys, self._server)
-        self._names = [
-            file.DESCRIPTOR.services_by_name[name].full_name
+        services = [
+            file.DESCRIPTOR.services_by_name[name]
             for file in (
                 webhook_service_pb2,
                 event_service_pb2,
@@ -81,14 +97,19 @@ class RpcServer:
             )
             for name in file.DESCRIPTOR.services_by_name
         ]
+        check_complete(f"{service.name}/{method.name}" for service in services for method in service.methods)
+        self._names = [service.full_name for service in services]
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server, [*self._names, health.SERVICE_NAME])
 
     async def start(self, address: str) -> int:
-        """Listens; returns the real port. Raises OSError when the address can't be had."""
+        """Listens; returns the real port. Raises OSError when the address can't be had, ValueError for bad files."""
         try:
-            port = self._server.add_insecure_port(address)
+            if self._certificates is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, self._certificates.credentials())
         except RuntimeError as error:
             raise OSError(f"can't listen on {address}") from error
         await self._server.start()

@@ -14,11 +14,12 @@ from hookpost.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_gr
 from ..actions.testing import WebhookTester
 from ..domain import event, ids, signing
 from ..domain.envelope import Format
-from ..domain.webhook import Settings, SettingsRules, State, changed, check_text
+from ..domain.secret import Secret
+from ..domain.webhook import STALE_AFTER, Settings, SettingsRules, State, changed, check_text
 from ..store.event_types import KnownTypes
 from ..store.health import DAY, HealthFigures
 from ..store.webhooks import Webhooks
-from . import convert, fields, paging
+from . import bounds, convert, fields, paging
 from .context import Context
 from .times import from_duration, timestamp_of
 
@@ -60,12 +61,12 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         webhook = await self._webhooks.create(
             tenant_id,
             settings,
-            request.signing_key or signing.new_secret(),
+            _secret(request.signing_key),
             request_id=request_id,
             digest=_digest(request) if request_id else b"",
         )
         return webhook_service_pb2.CreateWebhookResponse(
-            webhook=convert.webhook(webhook), signing_key=webhook.keys[0].secret
+            webhook=convert.webhook(webhook), signing_key=webhook.keys[0].secret.reveal()
         )
 
     async def GetWebhook(
@@ -148,10 +149,10 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def GetSigningKey(
         self, request: webhook_service_pb2.GetSigningKeyRequest, context: Context
     ) -> webhook_service_pb2.GetSigningKeyResponse:
-        webhook = await self._webhooks.get(*_named(request))
+        webhook = await self._webhooks.reveal_keys(*_named(request))
         return webhook_service_pb2.GetSigningKeyResponse(
             keys=[
-                webhook_service_pb2.RevealedSigningKey(key=convert.signing_key(key), secret=key.secret)
+                webhook_service_pb2.RevealedSigningKey(key=convert.signing_key(key), secret=key.secret.reveal())
                 for key in webhook.keys
             ]
         )
@@ -167,9 +168,13 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             if not 0 <= overlap <= signing.MAX_OVERLAP:
                 faults.note("overlap", "must be from 0 s to 7 days")
         webhook, secret = await self._webhooks.rotate_key(
-            tenant_id, webhook_id, request.signing_key or signing.new_secret(), overlap, request_id=request_id
+            tenant_id, webhook_id, _secret(request.signing_key), overlap, request_id=request_id
         )
-        return webhook_service_pb2.RotateSigningKeyResponse(webhook=convert.webhook(webhook), signing_key=secret)
+        # Every node may go by what it knew for so long; after it, none signs with a key that is not to sign any more.
+        await asyncio.sleep(max(0.0, STALE_AFTER - overlap))
+        return webhook_service_pb2.RotateSigningKeyResponse(
+            webhook=convert.webhook(webhook), signing_key=secret.reveal()
+        )
 
     async def TestWebhook(
         self, request: webhook_service_pb2.TestWebhookRequest, context: Context
@@ -189,12 +194,14 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         if unsaved:
             await self._known_types.refresh()  # the settings are checked as a whole
         results = await self._tester.test(tenant_id, webhook_id, request.event_types, unsaved)
-        return webhook_service_pb2.TestWebhookResponse(
+        answer = webhook_service_pb2.TestWebhookResponse(
             results=[
                 webhook_service_pb2.TestResult(event_type=name, attempt=convert.attempt(attempt))
                 for name, attempt in results
             ]
         )
+        bounds.fit(result.attempt for result in answer.results)
+        return answer
 
     async def GetWebhookHealth(
         self, request: webhook_service_pb2.GetWebhookHealthRequest, context: Context
@@ -235,6 +242,10 @@ def _bucket(window: float) -> float:
 def _named(request: Any) -> tuple[str, UUID]:
     """The webhook that a request names."""
     return fields.named(ids.WEBHOOK, request, "webhook_id")
+
+
+def _secret(given: str) -> Secret:
+    return Secret(given or signing.new_secret())
 
 
 def _secret_fault(secret: str) -> str | None:

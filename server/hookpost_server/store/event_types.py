@@ -11,8 +11,11 @@ from typing import Any
 import asyncpg
 
 from ..domain import errors, event_type, schema
+from ..domain.api_key import ALL_TENANTS
+from ..domain.audit import Action
 from ..domain.catalogue import builtin, operational
 from ..domain.event_type import EventType
+from . import audit
 from .database import Database
 
 STALE_AFTER = 2.0  # seconds for which a server may still go by an older catalogue
@@ -59,7 +62,7 @@ class EventTypes:
 
     async def create(self, given: EventType) -> EventType:
         """Raises NameTaken."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 self.CREATE,
                 given.name,
@@ -70,8 +73,9 @@ class EventTypes:
                 given.enforce_schema,
                 given.deprecated,
             )
-        if row is None:
-            raise errors.NameTaken("event type", given.name)
+            if row is None:
+                raise errors.NameTaken("event type", given.name)
+            await audit.note(connection, ALL_TENANTS, Action.EVENT_TYPE_CREATED, given.name)
         return _from_row(row)
 
     GET = f"select {_COLUMNS} from event_types where name = $1"  # noqa: S608
@@ -121,6 +125,7 @@ class EventTypes:
                 after.enforce_schema,
                 after.deprecated,
             )
+            await audit.note(connection, ALL_TENANTS, Action.EVENT_TYPE_UPDATED, name, fields=sorted(given))
         return _from_row(row)
 
     SUBSCRIBED = "select count(*) from subscriptions where pattern = $1"
@@ -134,6 +139,7 @@ class EventTypes:
             if count := await connection.fetchval(self.SUBSCRIBED, name):
                 raise errors.EventTypeInUse(f'{count} webhooks subscribe to "{name}"; change them first')
             await connection.execute(self.DELETE, name)
+            await audit.note(connection, ALL_TENANTS, Action.EVENT_TYPE_DELETED, name)
 
     async def _locked(self, connection: asyncpg.Connection, name: str, etag: str) -> EventType:
         row = await connection.fetchrow(self.LOCK, name)

@@ -15,8 +15,10 @@ from uuid import UUID
 import asyncpg
 
 from ..domain import errors, ids
+from ..domain.audit import Action
 from ..domain.delivery import Delivery, State, Trigger
 from ..domain.event import OPERATIONAL, iso_milliseconds
+from . import audit
 from .bodies import keep_payloads
 from .database import Database
 from .delivery_log import Filter, delivery_from_row, matching
@@ -149,6 +151,7 @@ class Replays:
                 raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, row["webhook_id"]))
             if not await connection.fetchval(self.PAYLOAD, row["event_id"], tenant_id):
                 raise errors.PayloadRemoved(ids.text(ids.EVENT, row["event_id"]))
+            await audit.note(connection, tenant_id, Action.DELIVERY_REDELIVERED, ids.text(ids.DELIVERY, delivery_id))
             return delivery_from_row(await connection.fetchrow(self.REDELIVER, delivery_id, tenant_id))
 
     COUNT = _counted()
@@ -220,7 +223,11 @@ class Replays:
                         replay_id,
                     )
                 )
-            return replay_id, self._checked(counted)
+            total = self._checked(counted)
+            if total:
+                name = ids.text(ids.REPLAY, replay_id)
+                await audit.note(connection, tenant_id, Action.REPLAY_STARTED, name, deliveries=total)
+            return replay_id, total
 
     ITEMS = "select 1 from replay_items where replay_id = $1 and tenant_id = $2 limit 1"
     STOP = f"""
@@ -246,6 +253,9 @@ class Replays:
             stopped: int = await connection.fetchval(self.STOP, replay_id, tenant_id)
             if not stopped and not await self._exists(connection, tenant_id, replay_id):
                 raise errors.NotFound("replay", ids.text(ids.REPLAY, replay_id))
+            if stopped:
+                name = ids.text(ids.REPLAY, replay_id)
+                await audit.note(connection, tenant_id, Action.REPLAY_STOPPED, name, deliveries=stopped)
         return stopped
 
     def _checked(self, counted: Sequence[tuple[int, str | None]]) -> int:

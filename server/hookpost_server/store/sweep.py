@@ -55,8 +55,10 @@ class Sweep:
             "idempotency_keys": await self._keys(ids.first_of(now - KEYS)),
             "replay_items": await self._batches(self.REPLAY_ITEMS, ids.first_of(now - REPLAYS)),
             "other_changes": await self._changes(),
+            "webhook_revisions": await self._revisions(),
             "health_minutes": await self._health(self.MINUTES, now - HEALTH),
             "health_hours": 0 if hours is None else await self._health(self.HOURS, now - hours),
+            "audit_log": 0 if (audit := lifetimes.audit.seconds) is None else await self._audit(now - audit),
         }
 
     # From a cursor on, so that it does not pass over what the batches before have left to vacuum.
@@ -103,11 +105,45 @@ class Sweep:
             oldest = await self._connection.fetchval(ChangeFeed.OLDEST)
         return 0 if oldest is None else await self._batches(self.OTHER_CHANGES, oldest)
 
-    async def _batches(self, statement: str, before: UUID | int) -> int:
+    AUDIT_LOG = """
+        with gone as (
+            delete from audit_log where (id, tenant_id) in (
+                select id, tenant_id from audit_log where time < $1 order by id limit $2) returning 1
+        )
+        select count(*)::int from gone
+    """
+
+    async def _audit(self, before: float) -> int:
+        total, count = 0, BATCH
+        while count == BATCH:
+            async with planned(self._connection, "set local hookpost.retention = 'on'"):  # else it can't be deleted
+                count = await self._connection.fetchval(self.AUDIT_LOG, datetime.fromtimestamp(before, UTC), BATCH)
+            total += count
+        return total
+
+    # Of deleted webhooks, once no delivery is left whose requests they show.
+    REVISIONS = """
+        with old as materialized (
+            select r.webhook_id, r.version, r.tenant_id from webhook_revisions r
+            where not exists (select from webhooks w where w.id = r.webhook_id and w.tenant_id = r.tenant_id)
+              and not exists (
+                select from deliveries d where d.tenant_id = r.tenant_id and d.webhook_id = r.webhook_id)
+            order by r.webhook_id, r.version, r.tenant_id limit $1
+        ), gone as (
+            delete from webhook_revisions r using old
+            where r.webhook_id = old.webhook_id and r.version = old.version and r.tenant_id = old.tenant_id
+        )
+        select count(*)::int from old
+    """
+
+    async def _revisions(self) -> int:
+        return await self._batches(self.REVISIONS)
+
+    async def _batches(self, statement: str, *before: UUID | int) -> int:
         total, count = 0, BATCH
         while count == BATCH:
             async with planned(self._connection):
-                count = await self._connection.fetchval(statement, before, BATCH)
+                count = await self._connection.fetchval(statement, *before, BATCH)
             total += count
         return total
 

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ApiKeyServiceStub:
-    """ApiKeyService manages who may call.
+    """ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+    sees and revokes keys of that tenant only.
     """
 
     def __init__(self, channel):
@@ -53,7 +54,8 @@ class ApiKeyServiceStub:
 
 
 class ApiKeyServiceServicer:
-    """ApiKeyService manages who may call.
+    """ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+    sees and revokes keys of that tenant only.
     """
 
     def CreateApiKey(self, request, context):
@@ -71,7 +73,7 @@ class ApiKeyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """Stops a key on all servers within 5 s.
+        """Stops a key on all servers within 5 s; streams that it opened end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +106,8 @@ def add_ApiKeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApiKeyService:
-    """ApiKeyService manages who may call.
+    """ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+    sees and revokes keys of that tenant only.
     """
 
     @staticmethod

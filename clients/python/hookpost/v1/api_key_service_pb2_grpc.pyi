@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ApiKeyServiceStub:
-    """ApiKeyService manages who may call."""
+    """ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+    sees and revokes keys of that tenant only.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,11 +40,13 @@ class ApiKeyServiceStub:
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]
     """Lists keys, newest first, revoked ones included."""
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]
-    """Stops a key on all servers within 5 s."""
+    """Stops a key on all servers within 5 s; streams that it opened end."""
 
 @_typing.type_check_only
 class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
-    """ApiKeyService manages who may call."""
+    """ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+    sees and revokes keys of that tenant only.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
@@ -50,10 +54,12 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists keys, newest first, revoked ones included."""
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """Stops a key on all servers within 5 s."""
+    """Stops a key on all servers within 5 s; streams that it opened end."""
 
 class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ApiKeyService manages who may call."""
+    """ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+    sees and revokes keys of that tenant only.
+    """
 
     @_abc_1.abstractmethod
     def CreateApiKey(
@@ -77,6 +83,6 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.RevokeApiKeyResponse]]:
-        """Stops a key on all servers within 5 s."""
+        """Stops a key on all servers within 5 s; streams that it opened end."""
 
 def add_ApiKeyServiceServicer_to_server(servicer: ApiKeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

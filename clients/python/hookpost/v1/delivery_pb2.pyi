@@ -283,7 +283,9 @@ class Attempt(_message.Message):
     U+FFFD.
     """
     response_body_truncated: _builtins.bool
-    """True when the body was longer or broke off."""
+    """True when the body was longer or broke off, or was left out with the
+    headers and the request to keep an answer of many attempts below 4 MiB.
+    """
     explanation: _builtins.str
     """What happened, why probably and what happens next, for people. Empty when
     the attempt succeeded.

@@ -70,6 +70,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: retention has removed the payload that is to be sent
     again; metadata `event_id`.
     """
+    ERROR_REASON_TENANT_BOUND: _ErrorReason.ValueType  # 21
+    """PERMISSION_DENIED: the call concerns every tenant, and the API key is bound
+    to one; metadata `tenant_id`.
+    """
+    ERROR_REASON_TOO_MANY_FAILURES: _ErrorReason.ValueType  # 22
+    """RESOURCE_EXHAUSTED, with RetryInfo: too many calls from this address had no
+    API key that works.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason lists the values of google.rpc.ErrorInfo.reason (there without
@@ -124,5 +132,13 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 19
 ERROR_REASON_PAYLOAD_REMOVED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: retention has removed the payload that is to be sent
 again; metadata `event_id`.
+"""
+ERROR_REASON_TENANT_BOUND: ErrorReason.ValueType  # 21
+"""PERMISSION_DENIED: the call concerns every tenant, and the API key is bound
+to one; metadata `tenant_id`.
+"""
+ERROR_REASON_TOO_MANY_FAILURES: ErrorReason.ValueType  # 22
+"""RESOURCE_EXHAUSTED, with RetryInfo: too many calls from this address had no
+API key that works.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -97,7 +97,8 @@ class WebhookServiceServicer:
     """
 
     def CreateWebhook(self, request, context):
-        """Creates a webhook; it is active at once. Answers the signing key.
+        """Creates a webhook; it is active at once. Answers the signing key. A tenant
+        has 10,000 at most (HOOKPOST_MAX_WEBHOOKS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class WebhookServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
     CreateWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_service_pb2.CreateWebhookResponse]
-    """Creates a webhook; it is active at once. Answers the signing key."""
+    """Creates a webhook; it is active at once. Answers the signing key. A tenant
+    has 10,000 at most (HOOKPOST_MAX_WEBHOOKS).
+    """
     GetWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookRequest, _webhook_service_pb2.GetWebhookResponse]
     """Reads one webhook."""
     ListWebhooks: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhooksRequest, _webhook_service_pb2.ListWebhooksResponse]
@@ -73,7 +75,9 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_service_pb2.CreateWebhookResponse]  # type: ignore[assignment]
-    """Creates a webhook; it is active at once. Answers the signing key."""
+    """Creates a webhook; it is active at once. Answers the signing key. A tenant
+    has 10,000 at most (HOOKPOST_MAX_WEBHOOKS).
+    """
     GetWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookRequest, _webhook_service_pb2.GetWebhookResponse]  # type: ignore[assignment]
     """Reads one webhook."""
     ListWebhooks: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhooksRequest, _webhook_service_pb2.ListWebhooksResponse]  # type: ignore[assignment]
@@ -115,7 +119,9 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_service_pb2.CreateWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.CreateWebhookResponse, _abc.Awaitable[_webhook_service_pb2.CreateWebhookResponse]]:
-        """Creates a webhook; it is active at once. Answers the signing key."""
+        """Creates a webhook; it is active at once. Answers the signing key. A tenant
+        has 10,000 at most (HOOKPOST_MAX_WEBHOOKS).
+        """
 
     @_abc_1.abstractmethod
     def GetWebhook(
