@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ from .vectors import cases
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
+TOGETHER = 10  # events
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -85,10 +87,16 @@ async def started(*command: str, cwd: Path, **environment: str) -> AsyncIterator
 
 
 class Noting(event_service_pb2_grpc.EventServiceServicer):
-    """Accepts everything and notes the metadata of each call."""
+    """Accepts everything and notes the metadata of each call.
+
+    Its streams treat two types in another way. `Conformance.Broken`: the first call breaks when TOGETHER of them have
+    come, without an answer; at its second coming each is told to come again; the third is accepted.
+    `Conformance.Stranger`: the call ends with UNAUTHENTICATED.
+    """
 
     def __init__(self) -> None:
         self.calls: list[dict[str, str]] = []
+        self.broken: Counter[tuple[str, str]] = Counter()  # payload and key, how often they came
 
     async def EmitEvent(self, request: Any, context: Any) -> event_service_pb2.EmitEventResponse:
         self.calls.append(dict(context.invocation_metadata()))
@@ -99,6 +107,18 @@ class Noting(event_service_pb2_grpc.EventServiceServicer):
         async for each in requests:
             result = event_service_pb2.StreamEmitEventsResult(sequence=each.sequence)
             result.response.event_id = "evt_1"
+            if each.event.type == "Conformance.Stranger":
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+            if each.event.type == "Conformance.Broken":
+                event = each.event.json, each.event.idempotency_key
+                self.broken[event] += 1
+                if self.broken.total() == TOGETHER:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+                if self.broken[event] == 1:
+                    continue
+                if self.broken[event] == 2:
+                    result.error.code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+                    result.error.retry_delay.FromMilliseconds(50)
             yield event_service_pb2.StreamEmitEventsResponse(results=[result])
 
 
@@ -115,7 +135,10 @@ async def _noting(directory: Path) -> AsyncIterator[tuple[Noting, dict[str, str]
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     try:
-        yield servicer, {"HOOKPOST_TEST_TLS": f"localhost:{port}", "HOOKPOST_TEST_CA_FILE": str(directory / "ca.pem")}
+        yield (
+            servicer,
+            {"HOOKPOST_TEST_TLS": f"https://localhost:{port}", "HOOKPOST_TEST_CA_FILE": str(directory / "ca.pem")},
+        )
     finally:
         await server.stop(None)
 
@@ -163,7 +186,8 @@ class Servers:
             assert len(keys) == case["calls"], case["name"]
             assert len(set(keys)) == 1, "one key for one logical call"
             assert keys[0]
-        assert len(self.noting.calls) == 2, "one emit, one stream"
+        assert set(self.noting.broken.values()) == {3}, "the same events under the same keys, over and over"
+        assert len(self.noting.broken) == TOGETHER
         for call in self.noting.calls:
             assert call["authorization"] == "Bearer k1"
             assert call["user-agent"].startswith(user_agent)

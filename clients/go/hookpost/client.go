@@ -44,12 +44,11 @@ type Client struct {
 
 // NewClient makes a client; it connects at the first call. The error is about the configuration.
 func NewClient(config Config) (*Client, error) {
-	address, transport, err := config.resolve()
+	address, transport, apiKey, err := config.resolve()
 	if err != nil {
 		return nil, err
 	}
 	timeout := cmp.Or(config.Timeout, DefaultTimeout)
-	apiKey := config.apiKey()
 	connection, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),

@@ -173,33 +173,45 @@ func TestNobodyThereWithinTheTime(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	for _, name := range []string{"HOOKPOST_ADDRESS", "HOOKPOST_API_KEY", "HOOKPOST_CA_FILE"} {
-		t.Setenv(name, "")
+	for _, name := range []string{"ADDRESS", "API_KEY", "API_KEY_FILE", "CA", "CLIENT_CERT", "CLIENT_KEY"} {
+		t.Setenv("HOOKPOST_"+name, "")
 	}
 	for address, protocol := range map[string]string{
-		"hookpost.internal:443": "tls", "10.0.0.1:50051": "tls", "[2001:db8::1]:1": "tls",
-		"localhost:1": "insecure", "127.9.9.9:50051": "insecure", "[::1]:1": "insecure", "": "insecure",
+		"hookpost.internal:443": "tls", "10.0.0.1:50051": "tls", "[2001:db8::1]:1": "tls", "https://localhost:1": "tls",
+		"localhost:1": "insecure", "127.9.9.9:50051": "insecure", "[::1]:1": "insecure", "": "insecure", "unix:/a": "insecure",
+		"http://10.0.0.1:1/": "insecure",
 	} {
-		_, transport, err := Config{Address: address}.resolve()
+		_, transport, _, err := Config{Address: address}.resolve()
 		if err != nil || transport.Info().SecurityProtocol != protocol {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	if _, transport, _ := (Config{Address: "a:1", Insecure: true}).resolve(); transport.Info().SecurityProtocol != "insecure" {
-		t.Error("not insecure")
-	}
-	for _, wrong := range []Config{{Address: "host"}, {CAFile: "/no/such"}, {CAFile: "client_test.go"}, {CAFile: "x", Insecure: true}} {
+	for _, wrong := range []Config{
+		{Address: "host"}, {Address: "http://10.0.0.1:1", APIKey: "k"}, {Address: "a:1", CAFile: "/no/such"},
+		{Address: "a:1", CAFile: "client_test.go"}, {Address: "a:1", CertFile: "x"}, {Address: "a:1", CertFile: "x", KeyFile: "y"},
+	} {
 		if _, err := NewClient(wrong); err == nil {
 			t.Errorf("%v was taken", wrong)
 		}
 	}
-	t.Setenv("HOOKPOST_ADDRESS", "hookpost.internal:443")
-	t.Setenv("HOOKPOST_API_KEY", "from-the-environment")
-	if address, _, _ := (Config{}).resolve(); address != "hookpost.internal:443" {
-		t.Error(address)
+	if _, _, _, err := (Config{Address: "http://10.0.0.1:1", APIKey: "k", Insecure: true}).resolve(); err != nil {
+		t.Error(err)
 	}
-	if (Config{}).apiKey() != "from-the-environment" || (Config{APIKey: "given"}).apiKey() != "given" {
-		t.Error("not the key")
+	file := t.TempDir() + "/key"
+	if err := os.WriteFile(file, []byte("from-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOOKPOST_ADDRESS", "hookpost.internal:443")
+	t.Setenv("HOOKPOST_API_KEY_FILE", file)
+	if address, _, key, _ := (Config{}).resolve(); address != "hookpost.internal:443" || key != "from-a-file" {
+		t.Error(address, key)
+	}
+	t.Setenv("HOOKPOST_API_KEY", "from-the-environment")
+	if _, _, key, _ := (Config{}).resolve(); key != "from-the-environment" {
+		t.Error(key)
+	}
+	if _, _, key, _ := (Config{APIKey: "given"}).resolve(); key != "given" {
+		t.Error(key)
 	}
 }
 
@@ -211,7 +223,7 @@ func TestServiceConfigIsThatOfTheAPI(t *testing.T) {
 }
 
 func TestTLSAndTheAPIKey(t *testing.T) {
-	server := address(t, "HOOKPOST_TEST_TLS") // loopback, so only the CA file asks for TLS
+	server := address(t, "HOOKPOST_TEST_TLS")
 	client := connect(t, Config{Address: server, APIKey: "k1", CAFile: os.Getenv("HOOKPOST_TEST_CA_FILE")})
 	emitter := client.NewEmitter(0)
 	defer emitter.Close()
@@ -219,5 +231,25 @@ func TestTLSAndTheAPIKey(t *testing.T) {
 		if answer, err := emit(t.Context(), Event{Type: "A.B", Payload: struct{}{}}); err != nil || answer.EventID != "evt_1" {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestAStreamThatBreaks(t *testing.T) {
+	server := address(t, "HOOKPOST_TEST_TLS")
+	client := connect(t, Config{Address: server, APIKey: "k1", CAFile: os.Getenv("HOOKPOST_TEST_CA_FILE")})
+	emitter := client.NewEmitter(0)
+	defer emitter.Close()
+	var group sync.WaitGroup
+	for n := range 10 {
+		group.Go(func() {
+			if _, err := emitter.Emit(t.Context(), Event{Type: "Conformance.Broken", Payload: map[string]int{"n": n}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	_, err := emitter.Emit(t.Context(), Event{Type: "Conformance.Stranger", Payload: struct{}{}})
+	if ErrorOf(err).Code != codes.Unauthenticated {
+		t.Fatal(err)
 	}
 }

@@ -28,13 +28,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ApiKeyService manages who may call.
+// ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+// sees and revokes keys of that tenant only.
 type ApiKeyServiceClient interface {
 	// Makes a key. Its secret is in this answer and nowhere else.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
 	// Lists keys, newest first, revoked ones included.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
-	// Stops a key on all servers within 5 s.
+	// Stops a key on all servers within 5 s; streams that it opened end.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
 }
 
@@ -80,13 +81,14 @@ func (c *apiKeyServiceClient) RevokeApiKey(ctx context.Context, in *RevokeApiKey
 // All implementations must embed UnimplementedApiKeyServiceServer
 // for forward compatibility.
 //
-// ApiKeyService manages who may call.
+// ApiKeyService manages who may call. A caller that is bound to a tenant makes,
+// sees and revokes keys of that tenant only.
 type ApiKeyServiceServer interface {
 	// Makes a key. Its secret is in this answer and nowhere else.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
 	// Lists keys, newest first, revoked ones included.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
-	// Stops a key on all servers within 5 s.
+	// Stops a key on all servers within 5 s; streams that it opened end.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
 	mustEmbedUnimplementedApiKeyServiceServer()
 }

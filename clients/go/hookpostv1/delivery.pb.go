@@ -430,7 +430,8 @@ type Attempt struct {
 	// The first 64 KiB of the answer's body; bytes that are not UTF-8 show as
 	// U+FFFD.
 	ResponseBody string `protobuf:"bytes,10,opt,name=response_body,json=responseBody,proto3" json:"response_body,omitempty"`
-	// True when the body was longer or broke off.
+	// True when the body was longer or broke off, or was left out with the
+	// headers and the request to keep an answer of many attempts below 4 MiB.
 	ResponseBodyTruncated bool `protobuf:"varint,11,opt,name=response_body_truncated,json=responseBodyTruncated,proto3" json:"response_body_truncated,omitempty"`
 	// What happened, why probably and what happens next, for people. Empty when
 	// the attempt succeeded.

@@ -72,6 +72,12 @@ const (
 	// FAILED_PRECONDITION: retention has removed the payload that is to be sent
 	// again; metadata `event_id`.
 	ErrorReason_ERROR_REASON_PAYLOAD_REMOVED ErrorReason = 20
+	// PERMISSION_DENIED: the call concerns every tenant, and the API key is bound
+	// to one; metadata `tenant_id`.
+	ErrorReason_ERROR_REASON_TENANT_BOUND ErrorReason = 21
+	// RESOURCE_EXHAUSTED, with RetryInfo: too many calls from this address had no
+	// API key that works.
+	ErrorReason_ERROR_REASON_TOO_MANY_FAILURES ErrorReason = 22
 )
 
 // Enum value maps for ErrorReason.
@@ -98,6 +104,8 @@ var (
 		18: "ERROR_REASON_NOT_SUPPORTED",
 		19: "ERROR_REASON_DEADLINE_EXCEEDED",
 		20: "ERROR_REASON_PAYLOAD_REMOVED",
+		21: "ERROR_REASON_TENANT_BOUND",
+		22: "ERROR_REASON_TOO_MANY_FAILURES",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -121,6 +129,8 @@ var (
 		"ERROR_REASON_NOT_SUPPORTED":          18,
 		"ERROR_REASON_DEADLINE_EXCEEDED":      19,
 		"ERROR_REASON_PAYLOAD_REMOVED":        20,
+		"ERROR_REASON_TENANT_BOUND":           21,
+		"ERROR_REASON_TOO_MANY_FAILURES":      22,
 	}
 )
 
@@ -155,7 +165,7 @@ var File_hookpost_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_hookpost_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehookpost/v1/error_reason.proto\x12\vhookpost.v1*\xd2\x05\n" +
+	"\x1ehookpost/v1/error_reason.proto\x12\vhookpost.v1*\x95\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -178,7 +188,9 @@ const file_hookpost_v1_error_reason_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10\x11\x12\x1e\n" +
 	"\x1aERROR_REASON_NOT_SUPPORTED\x10\x12\x12\"\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x13\x12 \n" +
-	"\x1cERROR_REASON_PAYLOAD_REMOVED\x10\x14B\xaf\x01\n" +
+	"\x1cERROR_REASON_PAYLOAD_REMOVED\x10\x14\x12\x1d\n" +
+	"\x19ERROR_REASON_TENANT_BOUND\x10\x15\x12\"\n" +
+	"\x1eERROR_REASON_TOO_MANY_FAILURES\x10\x16B\xaf\x01\n" +
 	"\x0fcom.hookpost.v1B\x10ErrorReasonProtoP\x01Z=github.com/hookpost/hookpost/clients/go/hookpostv1;hookpostv1\xa2\x02\x03HXX\xaa\x02\vHookpost.V1\xca\x02\vHookpost\\V1\xe2\x02\x17Hookpost\\V1\\GPBMetadata\xea\x02\fHookpost::V1b\x06proto3"
 
 var (

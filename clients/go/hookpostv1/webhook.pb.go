@@ -236,7 +236,9 @@ type Webhook struct {
 	// `user-agent` override the defaults; names that steer the connection
 	// (host, content-length, cookie, …), that look like a client's address, that
 	// tell of a trace (traceparent, tracestate), or that begin with "webhook-",
-	// "hookpost-", "proxy-" or "sec-" are refused.
+	// "hookpost-", "proxy-" or "sec-" are refused. Values are encrypted at rest;
+	// answers show those whose name looks like a secret's (authorization, …key,
+	// …token, …) as "***". Given back so, the value that is stored stays.
 	Headers map[string]string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Output only. Changed by EnableWebhook and DisableWebhook or by the server,
 	// never by UpdateWebhook.

@@ -1013,7 +1013,9 @@ type RotateSigningKeyRequest struct {
 	// Optional. Default "default".
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// Optional. How long the keys of before go on signing beside the new one:
-	// at most 7 days. Default 0 s: they stop at once.
+	// at most 7 days. Default 0 s: they stop at once. The answer comes when no
+	// node goes by the keys of before any more, 2 s later than the change unless
+	// the overlap is as long; an attempt that has begun by then may still end.
 	Overlap *durationpb.Duration `protobuf:"bytes,3,opt,name=overlap,proto3" json:"overlap,omitempty"`
 	// Optional. An existing key to bring along; see CreateWebhookRequest.
 	SigningKey string `protobuf:"bytes,4,opt,name=signing_key,json=signingKey,proto3" json:"signing_key,omitempty"`
@@ -1156,7 +1158,8 @@ type TestWebhookRequest struct {
 	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
 	// Optional. Send here instead of the webhook's stored URL.
 	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
-	// Optional. If any are given, send these headers instead of the stored ones.
+	// Optional. If any are given, send these headers instead of the stored ones;
+	// "***" stands for the value that is stored.
 	Headers map[string]string `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Optional. Take `headers` instead of the stored ones even if it is empty.
 	OverrideHeaders bool `protobuf:"varint,6,opt,name=override_headers,json=overrideHeaders,proto3" json:"override_headers,omitempty"`

@@ -38,7 +38,8 @@ const (
 //
 // WebhookService manages where events are delivered.
 type WebhookServiceClient interface {
-	// Creates a webhook; it is active at once. Answers the signing key.
+	// Creates a webhook; it is active at once. Answers the signing key. A tenant
+	// has 10,000 at most (HOOKPOST_MAX_WEBHOOKS).
 	CreateWebhook(ctx context.Context, in *CreateWebhookRequest, opts ...grpc.CallOption) (*CreateWebhookResponse, error)
 	// Reads one webhook.
 	GetWebhook(ctx context.Context, in *GetWebhookRequest, opts ...grpc.CallOption) (*GetWebhookResponse, error)
@@ -192,7 +193,8 @@ func (c *webhookServiceClient) GetWebhookHealth(ctx context.Context, in *GetWebh
 //
 // WebhookService manages where events are delivered.
 type WebhookServiceServer interface {
-	// Creates a webhook; it is active at once. Answers the signing key.
+	// Creates a webhook; it is active at once. Answers the signing key. A tenant
+	// has 10,000 at most (HOOKPOST_MAX_WEBHOOKS).
 	CreateWebhook(context.Context, *CreateWebhookRequest) (*CreateWebhookResponse, error)
 	// Reads one webhook.
 	GetWebhook(context.Context, *GetWebhookRequest) (*GetWebhookResponse, error)

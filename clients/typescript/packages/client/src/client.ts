@@ -1,6 +1,6 @@
 import { Metadata, type CallOptions, type Channel, type ClientUnaryCall, type ServiceError } from "@grpc/grpc-js";
 
-import { addressOf, authorization, connect, credentialsOf, limit, type ClientOptions } from "./connection.js";
+import { authorization, limit, open, settle, type ClientOptions } from "./connection.js";
 import { emitted, requestOf, type BatchOptions, type EmitOptions, type Emitted, type Event, type Payload } from "./emission.js";
 import { Emitter, type EmitterOptions } from "./emitter.js";
 import { HookpostError } from "./errors.js";
@@ -27,17 +27,18 @@ export class Client implements Disposable {
   /** Connects at the first call. Throws when the options do not fit together. */
   constructor(options: ClientOptions = {}) {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-    this.#channel = connect(options);
-    const [address, credentials] = [addressOf(options), credentialsOf(options)];
+    const connection = settle(options);
+    const { target, credentials } = connection;
+    this.#channel = open(connection, options.serverName);
     const shared = {
       channelOverride: this.#channel,
-      interceptors: [limit(this.#timeoutMs), ...authorization(options)],
+      interceptors: [limit(this.#timeoutMs), ...authorization(connection)],
     };
-    this.webhooks = new WebhookServiceClient(address, credentials, shared);
-    this.events = new EventServiceClient(address, credentials, shared);
-    this.eventTypes = new EventTypeServiceClient(address, credentials, shared);
-    this.deliveries = new DeliveryServiceClient(address, credentials, shared);
-    this.apiKeys = new ApiKeyServiceClient(address, credentials, shared);
+    this.webhooks = new WebhookServiceClient(target, credentials, shared);
+    this.events = new EventServiceClient(target, credentials, shared);
+    this.eventTypes = new EventTypeServiceClient(target, credentials, shared);
+    this.deliveries = new DeliveryServiceClient(target, credentials, shared);
+    this.apiKeys = new ApiKeyServiceClient(target, credentials, shared);
   }
 
   /**

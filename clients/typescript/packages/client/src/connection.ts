@@ -15,13 +15,22 @@ const DEFAULT_ADDRESS = "127.0.0.1:50051";
 
 /** Where Hookpost is and who calls; what is left out comes from the environment. */
 export interface ClientOptions {
-  /** `host:port`; else HOOKPOST_ADDRESS, else 127.0.0.1:50051. */
+  /**
+   * `host:port`, with `https://` or `http://` before it to say whether by TLS; without, TLS is on unless the host is this
+   * machine. Else HOOKPOST_ADDRESS, else 127.0.0.1:50051.
+   */
   address?: string;
-  /** Else HOOKPOST_API_KEY. */
+  /** Else HOOKPOST_API_KEY, else the content of the file HOOKPOST_API_KEY_FILE. */
   apiKey?: string;
-  /** PEM of the authorities to trust instead of the system's; else HOOKPOST_CA_FILE. Asks for TLS on loopback too. */
+  /** PEM of the authorities to trust instead of Node's; else HOOKPOST_CA. */
   caFile?: string;
-  /** Allows plain text, API key included, to another host than this one. Loopback needs no leave. */
+  /** PEM, for a server that asks for a client's certificate; else HOOKPOST_CLIENT_CERT. */
+  certFile?: string;
+  /** Likewise; else HOOKPOST_CLIENT_KEY. */
+  keyFile?: string;
+  /** If the server's certificate is for another name than the address has. */
+  serverName?: string;
+  /** Allows the API key to go to another machine without TLS. */
   insecure?: boolean;
   /** Limit for a call, its retries included, in milliseconds; default {@link TIMEOUT_MS}. */
   timeoutMs?: number;
@@ -36,33 +45,66 @@ const CHANNEL: ChannelOptions = {
   "grpc.keepalive_permit_without_calls": 0,
 };
 
+/** How to reach the server, settled. */
+export interface Connection {
+  /** As gRPC has it. */
+  readonly target: string;
+  readonly credentials: ChannelCredentials;
+  readonly apiKey: string;
+}
+
+/** Throws TypeError for options that do not fit together, and what reading a file throws. */
+export function settle(options: ClientOptions): Connection {
+  const address = options.address || variable("ADDRESS") || DEFAULT_ADDRESS;
+  const [, scheme, target = ""] = /^(https?:\/\/)?(.*?)\/*$/.exec(address) ?? [];
+  if (!/^(unix:.+|.+:\d+)$/.test(target)) throw new TypeError(`address "${address}": must be host:port`);
+  const apiKey = options.apiKey || variable("API_KEY").trim() || fromFile(variable("API_KEY_FILE"));
+  const local = isLocal(target);
+  if (scheme === "https://" || (scheme === undefined && !local)) {
+    return { target, credentials: secured(options), apiKey };
+  }
+  if (apiKey && !local && !options.insecure) {
+    const cure = "say https://, or insecure if the way is safe";
+    throw new TypeError(`the API key would go to ${target} without TLS: ${cure}`);
+  }
+  return { target, credentials: credentials.createInsecure(), apiKey };
+}
+
 /** A channel; it connects at the first call. */
-export function connect(options: ClientOptions): Channel {
-  return new Channel(addressOf(options), credentialsOf(options), CHANNEL);
+export function open(connection: Connection, serverName = ""): Channel {
+  const name = serverName
+    ? { "grpc.ssl_target_name_override": serverName, "grpc.default_authority": serverName }
+    : {};
+  return new Channel(connection.target, connection.credentials, { ...CHANNEL, ...name });
 }
 
-export function addressOf(options: ClientOptions): string {
-  const address = options.address || process.env["HOOKPOST_ADDRESS"] || DEFAULT_ADDRESS;
-  if (!/^.+:\d+$/.test(address)) throw new TypeError(`address "${address}": must be host:port`);
-  return address;
+function secured(options: ClientOptions): ChannelCredentials {
+  const authorities = options.caFile || variable("CA");
+  const certificate = options.certFile || variable("CLIENT_CERT");
+  const key = options.keyFile || variable("CLIENT_KEY");
+  if (!certificate !== !key) throw new TypeError("certFile and keyFile belong together");
+  return credentials.createSsl(pem(authorities), pem(key), pem(certificate));
 }
 
-/** TLS everywhere but on loopback, unless told otherwise. */
-export function credentialsOf(options: ClientOptions): ChannelCredentials {
-  const caFile = options.caFile || process.env["HOOKPOST_CA_FILE"];
-  if (options.insecure && options.caFile) throw new TypeError("caFile and insecure exclude each other");
-  if (options.insecure || (!caFile && isLoopback(addressOf(options)))) return credentials.createInsecure();
-  return credentials.createSsl(caFile ? readFileSync(caFile) : null);
+function pem(name: string): Buffer | null {
+  return name ? readFileSync(name) : null;
 }
 
-function isLoopback(address: string): boolean {
-  const host = address.slice(0, address.lastIndexOf(":")).toLowerCase();
-  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+function variable(name: string): string {
+  return process.env[`HOOKPOST_${name}`] ?? "";
+}
+
+function fromFile(name: string): string {
+  return name ? readFileSync(name, "ascii").trim() : "";
+}
+
+function isLocal(target: string): boolean {
+  const host = target.slice(0, target.lastIndexOf(":")).toLowerCase();
+  return target.startsWith("unix:") || host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** Sends the API key with every call. gRPC's own call credentials refuse channels without TLS. */
-export function authorization(options: ClientOptions): Interceptor[] {
-  const apiKey = options.apiKey || process.env["HOOKPOST_API_KEY"];
+export function authorization({ apiKey }: Connection): Interceptor[] {
   if (!apiKey) return [];
   return [
     (call, next) =>

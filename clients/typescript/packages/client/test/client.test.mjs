@@ -95,10 +95,20 @@ test("nobody there within the time", async (t) => {
 });
 
 test("TLS and the API key", async (t) => {
-  const address = server(t, "HOOKPOST_TEST_TLS"); // loopback, so only the CA file asks for TLS
+  const address = server(t, "HOOKPOST_TEST_TLS");
   if (!address) return;
   const hookpost = client(t, { address, apiKey: "k1", caFile: process.env.HOOKPOST_TEST_CA_FILE });
   const emitter = hookpost.emitter();
   t.after(() => emitter.close());
   for (const sender of [hookpost, emitter]) assert.equal((await sender.emit("A.B", {})).eventId, "evt_1");
+});
+
+test("a stream that breaks", async (t) => {
+  const address = server(t, "HOOKPOST_TEST_TLS");
+  if (!address) return;
+  const emitter = client(t, { address, apiKey: "k1", caFile: process.env.HOOKPOST_TEST_CA_FILE }).emitter();
+  t.after(() => emitter.close());
+  const emitting = Array.from({ length: 10 }, (_, n) => emitter.emit("Conformance.Broken", { n }));
+  assert((await Promise.all(emitting)).every(({ eventId }) => eventId === "evt_1"));
+  await assert.rejects(emitter.emit("Conformance.Stranger", {}), { code: "UNAUTHENTICATED" });
 });

@@ -16,17 +16,28 @@ import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Properties;
 import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Where Hookpost is and how it is spoken to; what is empty comes from the environment. */
-record Connection(String address, String apiKey, String caFile, boolean insecure, UnaryOperator<String> environment) {
+record Connection(
+    String address,
+    String apiKey,
+    String caFile,
+    String certFile,
+    String keyFile,
+    String serverName,
+    boolean insecure,
+    UnaryOperator<String> environment) {
   private static final String DEFAULT_ADDRESS = "127.0.0.1:50051";
-  private static final Pattern ADDRESS = Pattern.compile("(.+):\\d+");
+  private static final Pattern ADDRESS = Pattern.compile("(https://|http://)?((.+):\\d+)/*");
   private static final Pattern LOOPBACK =
       Pattern.compile("localhost|127(\\.\\d{1,3}){3}|\\[::1\\]", Pattern.CASE_INSENSITIVE);
   private static final Metadata.Key<String> AUTHORIZATION =
@@ -34,49 +45,80 @@ record Connection(String address, String apiKey, String caFile, boolean insecure
 
   /** A channel; it connects at the first call. */
   ManagedChannel open() {
-    return NettyChannelBuilder.forTarget("dns:///" + target(), credentials())
-        .defaultServiceConfig(serviceConfig())
-        .enableRetry()
-        .intercept(authorization())
-        .userAgent("hookpost-java/" + version())
-        // As often as the server allows, and only while a call is under way.
-        .keepAliveTime(30, TimeUnit.SECONDS)
-        .keepAliveTimeout(15, TimeUnit.SECONDS)
-        .build();
+    NettyChannelBuilder builder =
+        NettyChannelBuilder.forTarget("dns:///" + target(), credentials())
+            .defaultServiceConfig(serviceConfig())
+            .enableRetry()
+            .intercept(authorization())
+            .userAgent("hookpost-java/" + version())
+            // As often as the server allows, and only while a call is under way.
+            .keepAliveTime(30, TimeUnit.SECONDS)
+            .keepAliveTimeout(15, TimeUnit.SECONDS);
+    return (serverName.isEmpty() ? builder : builder.overrideAuthority(serverName)).build();
   }
 
   String target() {
-    String given = or(address, "HOOKPOST_ADDRESS");
-    String target = given.isEmpty() ? DEFAULT_ADDRESS : given;
-    if (!ADDRESS.matcher(target).matches()) {
-      throw new IllegalArgumentException("address \"" + target + "\": must be host:port");
-    }
-    return target;
+    return parsed().group(2);
   }
 
-  /** TLS everywhere but on loopback, unless told otherwise. */
+  private Matcher parsed() {
+    String given = or(address, "HOOKPOST_ADDRESS");
+    Matcher parsed = ADDRESS.matcher(given.isEmpty() ? DEFAULT_ADDRESS : given);
+    if (!parsed.matches()) {
+      throw new IllegalArgumentException("address \"" + given + "\": must be host:port");
+    }
+    return parsed;
+  }
+
+  /** TLS as the address says it, else everywhere but on loopback. */
   ChannelCredentials credentials() {
-    if (insecure && !caFile.isEmpty()) {
-      throw new IllegalArgumentException("caFile and insecure exclude each other");
+    Matcher parsed = parsed();
+    boolean local = LOOPBACK.matcher(parsed.group(3)).matches();
+    if ("https://".equals(parsed.group(1)) || parsed.group(1) == null && !local) {
+      return secured();
     }
-    String authorities = or(caFile, "HOOKPOST_CA_FILE");
-    String host = target().substring(0, target().lastIndexOf(':'));
-    if (insecure || authorities.isEmpty() && LOOPBACK.matcher(host).matches()) {
-      return InsecureChannelCredentials.create();
+    if (!key().isEmpty() && !local && !insecure) {
+      throw new IllegalArgumentException(
+          "the API key would go to " + target() + " without TLS: say https://, or insecure() if the way is safe");
     }
-    if (authorities.isEmpty()) {
-      return TlsChannelCredentials.create();
+    return InsecureChannelCredentials.create();
+  }
+
+  private ChannelCredentials secured() {
+    String authorities = or(caFile, "HOOKPOST_CA");
+    String certificate = or(certFile, "HOOKPOST_CLIENT_CERT");
+    String key = or(keyFile, "HOOKPOST_CLIENT_KEY");
+    if (certificate.isEmpty() != key.isEmpty()) {
+      throw new IllegalArgumentException("certFile and keyFile belong together");
     }
     try {
-      return TlsChannelCredentials.newBuilder().trustManager(new File(authorities)).build();
+      TlsChannelCredentials.Builder builder = TlsChannelCredentials.newBuilder();
+      if (!authorities.isEmpty()) {
+        builder.trustManager(new File(authorities));
+      }
+      if (!certificate.isEmpty()) {
+        builder.keyManager(new File(certificate), new File(key));
+      }
+      return builder.build();
     } catch (IOException error) {
-      throw new UncheckedIOException("CA file " + authorities, error);
+      throw new UncheckedIOException(error);
+    }
+  }
+
+  /** The API key; empty where there is none. */
+  private String key() {
+    String key = or(apiKey, "HOOKPOST_API_KEY").trim();
+    String file = or("", "HOOKPOST_API_KEY_FILE");
+    try {
+      return key.isEmpty() && !file.isEmpty() ? Files.readString(Path.of(file)).trim() : key;
+    } catch (IOException error) {
+      throw new UncheckedIOException("HOOKPOST_API_KEY_FILE", error);
     }
   }
 
   Metadata metadata() {
     Metadata metadata = new Metadata();
-    String key = or(apiKey, "HOOKPOST_API_KEY");
+    String key = key();
     if (!key.isEmpty()) {
       metadata.put(AUTHORIZATION, "Bearer " + key);
     }

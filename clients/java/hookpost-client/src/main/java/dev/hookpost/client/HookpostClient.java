@@ -45,7 +45,7 @@ public final class HookpostClient implements AutoCloseable {
     this.timeout = timeout;
   }
 
-  /** By the environment: HOOKPOST_ADDRESS, HOOKPOST_API_KEY, HOOKPOST_CA_FILE. */
+  /** By the environment: HOOKPOST_ADDRESS, HOOKPOST_API_KEY, HOOKPOST_CA. */
   public static HookpostClient create() {
     return builder().build();
   }
@@ -182,30 +182,49 @@ public final class HookpostClient implements AutoCloseable {
     private String address = "";
     private String apiKey = "";
     private String caFile = "";
+    private String certFile = "";
+    private String keyFile = "";
+    private String serverName = "";
     private boolean insecure;
     private Duration timeout = TIMEOUT;
 
     private Builder() {}
 
-    /** {@code host:port}; else HOOKPOST_ADDRESS, else 127.0.0.1:50051. */
+    /**
+     * {@code host:port}, with {@code https://} or {@code http://} before it to say whether by TLS; without, TLS is on unless the
+     * host is this machine. Else HOOKPOST_ADDRESS, else 127.0.0.1:50051.
+     */
     public Builder address(String address) {
       this.address = Objects.requireNonNull(address);
       return this;
     }
 
-    /** Else HOOKPOST_API_KEY. */
+    /** Else HOOKPOST_API_KEY, else the content of the file HOOKPOST_API_KEY_FILE. */
     public Builder apiKey(String apiKey) {
       this.apiKey = Objects.requireNonNull(apiKey);
       return this;
     }
 
-    /** PEM of the authorities to trust instead of the JDK's; else HOOKPOST_CA_FILE. Asks for TLS on loopback too. */
+    /** PEM of the authorities to trust instead of the JDK's; else HOOKPOST_CA. */
     public Builder caFile(String caFile) {
       this.caFile = Objects.requireNonNull(caFile);
       return this;
     }
 
-    /** Allows plain text, API key included, to another host than this one. Loopback needs no leave. */
+    /** PEM, for a server that asks for a client's certificate; else HOOKPOST_CLIENT_CERT and HOOKPOST_CLIENT_KEY. */
+    public Builder certificate(String certFile, String keyFile) {
+      this.certFile = Objects.requireNonNull(certFile);
+      this.keyFile = Objects.requireNonNull(keyFile);
+      return this;
+    }
+
+    /** If the server's certificate is for another name than the address has. */
+    public Builder serverName(String serverName) {
+      this.serverName = Objects.requireNonNull(serverName);
+      return this;
+    }
+
+    /** Allows the API key to go to another machine without TLS. */
     public Builder insecure() {
       this.insecure = true;
       return this;
@@ -219,7 +238,8 @@ public final class HookpostClient implements AutoCloseable {
 
     /** Connects at the first call. Throws IllegalArgumentException when the settings do not fit together. */
     public HookpostClient build() {
-      Connection connection = new Connection(address, apiKey, caFile, insecure, System::getenv);
+      Connection connection =
+          new Connection(address, apiKey, caFile, certFile, keyFile, serverName, insecure, System::getenv);
       return new HookpostClient(connection.open(), timeout);
     }
   }

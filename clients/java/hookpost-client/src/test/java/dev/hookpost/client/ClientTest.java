@@ -165,12 +165,28 @@ class ClientTest {
 
   @Test
   void tlsAndTheApiKey() {
-    String address = server("HOOKPOST_TEST_TLS"); // loopback, so only the CA file asks for TLS
+    String address = server("HOOKPOST_TEST_TLS");
     HookpostClient.Builder settings = HookpostClient.builder().address(address).apiKey("k1");
     settings.caFile(System.getenv("HOOKPOST_TEST_CA_FILE"));
     try (HookpostClient client = settings.build(); Emitter emitter = client.emitter()) {
       assertEquals("evt_1", client.emit("A.B", Map.of()).eventId());
       assertEquals("evt_1", emitter.emit(Event.of("A.B", Map.of())).eventId());
+    }
+  }
+
+  @Test
+  void aStreamThatBreaks() {
+    HookpostClient.Builder settings = HookpostClient.builder().address(server("HOOKPOST_TEST_TLS")).apiKey("k1");
+    settings.caFile(System.getenv("HOOKPOST_TEST_CA_FILE"));
+    try (HookpostClient client = settings.build(); Emitter emitter = client.emitter()) {
+      List<CompletableFuture<Emitted>> emitting = new ArrayList<>();
+      for (int n = 0; n < 10; n++) {
+        emitting.add(emitter.emitAsync(Event.of("Conformance.Broken", Map.of("n", n))));
+      }
+      emitting.forEach(each -> assertEquals("evt_1", each.join().eventId()));
+      Event stranger = Event.of("Conformance.Stranger", Map.of());
+      HookpostException failure = assertThrows(HookpostException.class, () -> emitter.emit(stranger));
+      assertEquals(Status.Code.UNAUTHENTICATED, failure.code());
     }
   }
 }
