@@ -98,11 +98,15 @@ func TestAgainstAServer(t *testing.T) {
 	if err != nil || !again.Duplicate || again.EventID != first.EventID {
 		t.Fatal(again, err)
 	}
-	stored, err := client.Events.GetEvent(t.Context(), &hookpostv1.GetEventRequest{EventId: first.EventID, TenantId: tenant})
-	if err != nil || !stored.GetEvent().GetOccurTime().AsTime().Equal(moment) || stored.GetEvent().GetJson() != string(exact) {
-		t.Fatal(stored, err)
+	get := &hookpostv1.GetEventRequest{EventId: first.EventID, TenantId: tenant}
+	answer, err := client.Events.GetEvent(t.Context(), get)
+	stored := answer.GetEvent()
+	if err != nil || !stored.GetOccurTime().AsTime().Equal(moment) || stored.GetJson() != string(exact) {
+		t.Fatal(answer, err)
 	}
-	batch := []Event{{Type: "User.Created", Payload: struct{}{}, TenantID: tenant}, {Type: "User.Deleted", Payload: map[string]any{}}}
+	batch := []Event{
+		{Type: "User.Created", Payload: struct{}{}, TenantID: tenant}, {Type: "User.Deleted", Payload: map[string]any{}},
+	}
 	all, err := client.EmitBatch(t.Context(), batch)
 	if err != nil || len(all) != 2 || all[0].EventID == all[1].EventID {
 		t.Fatal(all, err)
@@ -112,10 +116,12 @@ func TestAgainstAServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = client.Emit(t.Context(), Event{Type: "User.Created", Payload: []int{1}, TenantID: tenant})
-	if failure := ErrorOf(err); failure.Code != codes.InvalidArgument || len(failure.Violations) != 1 || failure.IdempotencyKey == "" {
+	failure := ErrorOf(err)
+	if failure.Code != codes.InvalidArgument || len(failure.Violations) != 1 || failure.IdempotencyKey == "" {
 		t.Fatal(err)
 	}
-	if _, err = client.Emit(t.Context(), Event{Type: "User.Created", Payload: func() {}}); !IsReason(err, "FIELD_INVALID") {
+	_, err = client.Emit(t.Context(), Event{Type: "User.Created", Payload: func() {}})
+	if !IsReason(err, "FIELD_INVALID") {
 		t.Fatal(err)
 	}
 }
@@ -128,7 +134,8 @@ func TestEmitter(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range ids {
 		group.Go(func() {
-			answer, err := emitter.Emit(t.Context(), Event{Type: "User.Created", Payload: map[string]int{"n": n}, TenantID: tenant})
+			event := Event{Type: "User.Created", Payload: map[string]int{"n": n}, TenantID: tenant}
+			answer, err := emitter.Emit(t.Context(), event)
 			if err != nil {
 				t.Error(err)
 			}
@@ -148,7 +155,8 @@ func TestEmitter(t *testing.T) {
 		t.Fatal(len(different))
 	}
 	emitter.Close()
-	if _, err = emitter.Emit(t.Context(), Event{Type: "User.Created", Payload: struct{}{}}); ErrorOf(err).Code != codes.Canceled {
+	_, err = emitter.Emit(t.Context(), Event{Type: "User.Created", Payload: struct{}{}})
+	if ErrorOf(err).Code != codes.Canceled {
 		t.Fatal(err)
 	}
 }
@@ -166,7 +174,7 @@ func TestNobodyThereWithinTheTime(t *testing.T) {
 	for _, emit := range []func(context.Context, Event) (Emitted, error){client.Emit, emitter.Emit} {
 		_, err = emit(t.Context(), Event{Type: "User.Created", Payload: struct{}{}, IdempotencyKey: "k"})
 		failure := ErrorOf(err)
-		if failure == nil || failure.Code != codes.DeadlineExceeded || !failure.Retryable() || failure.IdempotencyKey != "k" {
+		if failure.Code != codes.DeadlineExceeded || !failure.Retryable() || failure.IdempotencyKey != "k" {
 			t.Fatal(err)
 		}
 	}
@@ -178,8 +186,8 @@ func TestConfig(t *testing.T) {
 	}
 	for address, protocol := range map[string]string{
 		"hookpost.internal:443": "tls", "10.0.0.1:50051": "tls", "[2001:db8::1]:1": "tls", "https://localhost:1": "tls",
-		"localhost:1": "insecure", "127.9.9.9:50051": "insecure", "[::1]:1": "insecure", "": "insecure", "unix:/a": "insecure",
-		"http://10.0.0.1:1/": "insecure",
+		"localhost:1": "insecure", "127.9.9.9:50051": "insecure", "[::1]:1": "insecure", "": "insecure",
+		"unix:/a": "insecure", "http://10.0.0.1:1/": "insecure",
 	} {
 		_, transport, _, err := Config{Address: address}.resolve()
 		if err != nil || transport.Info().SecurityProtocol != protocol {
@@ -188,7 +196,8 @@ func TestConfig(t *testing.T) {
 	}
 	for _, wrong := range []Config{
 		{Address: "host"}, {Address: "http://10.0.0.1:1", APIKey: "k"}, {Address: "a:1", CAFile: "/no/such"},
-		{Address: "a:1", CAFile: "client_test.go"}, {Address: "a:1", CertFile: "x"}, {Address: "a:1", CertFile: "x", KeyFile: "y"},
+		{Address: "a:1", CAFile: "client_test.go"}, {Address: "a:1", CertFile: "x"},
+		{Address: "a:1", CertFile: "x", KeyFile: "y"},
 	} {
 		if _, err := NewClient(wrong); err == nil {
 			t.Errorf("%v was taken", wrong)
@@ -228,7 +237,8 @@ func TestTLSAndTheAPIKey(t *testing.T) {
 	emitter := client.NewEmitter(0)
 	defer emitter.Close()
 	for _, emit := range []func(context.Context, Event) (Emitted, error){client.Emit, emitter.Emit} {
-		if answer, err := emit(t.Context(), Event{Type: "A.B", Payload: struct{}{}}); err != nil || answer.EventID != "evt_1" {
+		answer, err := emit(t.Context(), Event{Type: "A.B", Payload: struct{}{}})
+		if err != nil || answer.EventID != "evt_1" {
 			t.Fatal(err)
 		}
 	}
@@ -242,7 +252,8 @@ func TestAStreamThatBreaks(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range 10 {
 		group.Go(func() {
-			if _, err := emitter.Emit(t.Context(), Event{Type: "Conformance.Broken", Payload: map[string]int{"n": n}}); err != nil {
+			event := Event{Type: "Conformance.Broken", Payload: map[string]int{"n": n}}
+			if _, err := emitter.Emit(t.Context(), event); err != nil {
 				t.Error(err)
 			}
 		})

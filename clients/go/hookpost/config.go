@@ -71,7 +71,8 @@ func (c Config) resolve() (string, credentials.TransportCredentials, string, err
 		return address, credentials.NewTLS(settings), key, err
 	}
 	if key != "" && !local && !c.Insecure {
-		return "", nil, "", fmt.Errorf("the API key would go to %s without TLS: say https://, or Insecure if the way is safe", address)
+		return "", nil, "", fmt.Errorf("the API key would go to %s without TLS: say https://, or Insecure if the way is safe",
+			address)
 	}
 	return address, insecure.NewCredentials(), key, nil
 }
@@ -88,7 +89,8 @@ func (c Config) tls() (*tls.Config, error) {
 			return nil, fmt.Errorf("CA file %s: holds no PEM certificate", name)
 		}
 	}
-	certificate, key := cmp.Or(c.CertFile, os.Getenv("HOOKPOST_CLIENT_CERT")), cmp.Or(c.KeyFile, os.Getenv("HOOKPOST_CLIENT_KEY"))
+	certificate := cmp.Or(c.CertFile, os.Getenv("HOOKPOST_CLIENT_CERT"))
+	key := cmp.Or(c.KeyFile, os.Getenv("HOOKPOST_CLIENT_KEY"))
 	if (certificate == "") != (key == "") {
 		return nil, errors.New("CertFile and KeyFile belong together")
 	}

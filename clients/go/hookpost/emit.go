@@ -47,7 +47,8 @@ func (c *Client) Emit(ctx context.Context, event Event) (Emitted, error) {
 	return emitted(answer), nil
 }
 
-// EmitBatch sends up to 1000 events of one tenant; all of them are committed, or none. What is answered is in their order.
+// EmitBatch sends up to 1000 events of one tenant; all of them are committed, or none. What is answered is in their
+// order.
 func (c *Client) EmitBatch(ctx context.Context, events []Event) ([]Emitted, error) {
 	batch := &hookpostv1.BatchEmitEventsRequest{}
 	for _, event := range events {

@@ -15,7 +15,9 @@ import (
 const DefaultWindow = 1000
 
 // How long to wait before the stream is opened again; the last one repeats, ±50 %.
-var delays = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
+var delays = []time.Duration{
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second,
+}
 
 // Emitter emits over one stream, at a fraction of what a call for each event costs: for producers of many events. It is
 // safe for concurrent use, and pays when many goroutines emit at once.

@@ -44,7 +44,8 @@ func (e *Error) Status() int {
 }
 
 func parsed(why string) error {
-	return refuse(BodyParsed, "the body was parsed before verification (%s); give the bytes of the request as they came", why)
+	const text = "the body was parsed before verification (%s); give the bytes of the request as they came"
+	return refuse(BodyParsed, text, why)
 }
 
 func tooLarge(most int) error {

@@ -10,7 +10,7 @@ import (
 
 // Event is what a request says, all of it signed but for what is said to be informational.
 type Event struct {
-	ID         string          // the same at every attempt: do nothing twice for one ID (informational with the scheme Hex)
+	ID         string          // the same at every attempt: do nothing twice for one ID (unsigned in Hex)
 	Type       string          // such as "User.Created"; empty with the payload format RAW
 	OccurTime  time.Time       // when it happened; zero with RAW
 	Timestamp  time.Time       // when this attempt was made; zero with the scheme Hex

@@ -10,7 +10,7 @@ import (
 type contextKey struct{}
 
 // Handler verifies each request and gives its event to `handle`. It answers 204, or 500 when `handle` fails, so that
-// Hookpost tries again. Answer within the webhook's timeout (10 s by default): work that takes longer belongs in a queue.
+// Hookpost tries again. Answer within the webhook's timeout (10 s by default): longer work belongs in a queue.
 func (r Receiver) Handler(handle func(request *http.Request, event *Event) error) http.Handler {
 	return r.Middleware(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if err := handle(request, FromContext(request.Context())); err != nil {

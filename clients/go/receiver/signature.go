@@ -15,7 +15,7 @@ import (
 
 const keyPrefix = "whsec_"
 
-// Hookpost writes no white space at the beginning of its envelopes; a body that begins like this was parsed and written anew.
+// Hookpost writes no white space at the beginning of its envelopes; a body that does was parsed and written anew.
 var writtenAnew = regexp.MustCompile(`^\{(\s+"|"(event|type|specversion)":\s)`)
 
 // verifyStandard returns when the attempt was made.

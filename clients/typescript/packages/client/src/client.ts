@@ -1,7 +1,8 @@
 import { Metadata, type CallOptions, type Channel, type ClientUnaryCall, type ServiceError } from "@grpc/grpc-js";
 
 import { authorization, limit, open, settle, type ClientOptions } from "./connection.js";
-import { emitted, requestOf, type BatchOptions, type EmitOptions, type Emitted, type Event, type Payload } from "./emission.js";
+import { emitted, requestOf } from "./emission.js";
+import type { BatchOptions, EmitOptions, Emitted, Event, Payload } from "./emission.js";
 import { Emitter, type EmitterOptions } from "./emitter.js";
 import { HookpostError } from "./errors.js";
 import { ApiKeyServiceClient } from "./generated/hookpost/v1/api_key_service.js";
@@ -42,8 +43,8 @@ export class Client implements Disposable {
   }
 
   /**
-   * Resolves once the event is committed. A server that is away is waited for, and the call repeated under the same key,
-   * while the time lasts. Rejects with HookpostError.
+   * Resolves once the event is committed. A server that is away is waited for, and the call repeated under the same
+   * key, while the time lasts. Rejects with HookpostError.
    */
   async emit(type: string, payload: Payload, options: EmitOptions = {}): Promise<Emitted> {
     const request = requestOf({ ...options, type, payload });

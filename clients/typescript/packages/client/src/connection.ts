@@ -16,8 +16,8 @@ const DEFAULT_ADDRESS = "127.0.0.1:50051";
 /** Where Hookpost is and who calls; what is left out comes from the environment. */
 export interface ClientOptions {
   /**
-   * `host:port`, with `https://` or `http://` before it to say whether by TLS; without, TLS is on unless the host is this
-   * machine. Else HOOKPOST_ADDRESS, else 127.0.0.1:50051.
+   * `host:port`, with `https://` or `http://` before it to say whether by TLS; without, TLS is on unless the host is
+   * this machine. Else HOOKPOST_ADDRESS, else 127.0.0.1:50051.
    */
   address?: string;
   /** Else HOOKPOST_API_KEY, else the content of the file HOOKPOST_API_KEY_FILE. */

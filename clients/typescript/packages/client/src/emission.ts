@@ -59,8 +59,8 @@ export function emitted({ eventId, deliveryCount, duplicate }: EmitEventResponse
 function json(payload: Payload): string {
   if (typeof payload === "string") return payload;
   try {
-    if (payload instanceof Uint8Array) return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(payload);
-    return JSON.stringify(payload) ?? "";
+    if (!(payload instanceof Uint8Array)) return JSON.stringify(payload) ?? "";
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(payload);
   } catch (error) {
     throw new HookpostError("INVALID_ARGUMENT", "the payload is not JSON", {
       reason: "FIELD_INVALID",

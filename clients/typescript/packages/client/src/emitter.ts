@@ -15,7 +15,7 @@ export const WINDOW = 1000;
 /** Milliseconds before the stream is opened again; the last one repeats, ±50 %. */
 const DELAYS = [100, 200, 500, 1000, 2000] as const;
 /** These come again with every call. */
-const LASTING: ReadonlySet<Code> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "INVALID_ARGUMENT"]);
+const LASTING = new Set<Code>(["UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "INVALID_ARGUMENT"]);
 
 export interface EmitterOptions {
   /** Default {@link WINDOW}. */

@@ -1,8 +1,8 @@
 /**
- * Verifies what Hookpost sends: `const event = await verify(body, headers, keys)`, or one error, {@link InvalidWebhook},
- * with a reason. No dependencies; WebCrypto alone, so it runs at the edge too.
+ * Verifies what Hookpost sends: `const event = await verify(body, headers, keys)`, or one error, InvalidWebhook, with a
+ * reason. No dependencies; WebCrypto alone, so it runs at the edge too.
  *
- * Adapters: `@hookpost/receiver/express` (Express, Node's http) and `@hookpost/receiver/fetch` (Next.js, Hono, Deno, Bun).
+ * Adapters: `@hookpost/receiver/express` (Express, Node's http), `@hookpost/receiver/fetch` (Next.js, Hono, Deno, Bun).
  */
 export type { Event } from "./event.js";
 export { InvalidWebhook, type Reason } from "./refusal.js";

@@ -48,7 +48,8 @@ describe("signing", () => {
       const headers = { "webhook-id": id, "webhook-timestamp": `${timestamp}`, "webhook-signature": standard, hex };
       const options = { now: timestamp, header: "hex" };
       for (const scheme of ["standard", "hex"]) {
-        const reason = await verify(body, headers, key, { ...options, scheme }).then(() => null, (error) => error.reason);
+        const verifying = verify(body, headers, key, { ...options, scheme });
+        const reason = await verifying.then(() => null, (error) => error.reason);
         assert.equal(reason, body.startsWith("{") ? null : "malformed"); // the signature fits all the same
       }
     });
@@ -67,7 +68,7 @@ test("whatever comes in, nothing but InvalidWebhook comes out", async () => {
   const values = ["", "\u0000", "ÿ", "\ud800", "v1,\ud800", "9".repeat(500), "v1,".repeat(500)];
   for (const value of values) {
     odd.push({ "webhook-id": value, "webhook-timestamp": "1", "webhook-signature": value });
-    odd.push({ "webhook-id": value, "webhook-timestamp": value, "webhook-signature": value, "hookpost-signature-sha-256": value });
+    odd.push({ "webhook-timestamp": value, "webhook-signature": value, "hookpost-signature-sha-256": value });
   }
   for (const headers of odd) {
     for (const body of ["", "\ud800", "{", deep, Buffer.from([255])]) {

@@ -134,7 +134,7 @@ record Connection(
     return given.isEmpty() ? Objects.requireNonNullElse(environment.apply(variable), "") : given;
   }
 
-  /** The copy of proto/service_config.json that the build puts beside this class. Gson's numbers are doubles, as gRPC wants. */
+  /** The copy of proto/service_config.json that the build puts here. Gson's numbers are doubles, as gRPC wants them. */
   @SuppressWarnings("unchecked")
   static Map<String, ?> serviceConfig() {
     try (Reader reader = new InputStreamReader(resource("service_config.json"), StandardCharsets.UTF_8)) {

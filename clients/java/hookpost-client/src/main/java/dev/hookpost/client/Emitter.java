@@ -24,11 +24,11 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Emits over one stream, at a fraction of what a call for each event costs: for producers of many events. For any number of
- * threads.
+ * Emits over one stream, at a fraction of what a call for each event costs: for producers of many events, and for any
+ * number of threads.
  *
- * <p>It opens the stream again when it breaks. What was not answered is sent again, each event under the idempotency key that it
- * got at first: it is accepted once.
+ * <p>It opens the stream again when it breaks. What was not answered is sent again, each event under the idempotency
+ * key that it got at first: it is accepted once.
  */
 public final class Emitter implements AutoCloseable {
   /** How many events may be unanswered; a further emit waits. */
@@ -178,7 +178,8 @@ public final class Emitter implements AutoCloseable {
   }
 
   /** One call, until it ends. */
-  private final class Conversation implements ClientResponseObserver<StreamEmitEventsRequest, StreamEmitEventsResponse> {
+  private final class Conversation
+      implements ClientResponseObserver<StreamEmitEventsRequest, StreamEmitEventsResponse> {
     @Override
     public void beforeStart(ClientCallStreamObserver<StreamEmitEventsRequest> started) {
       call = started;
@@ -212,7 +213,8 @@ public final class Emitter implements AutoCloseable {
     }
     long delay = DELAYS[Math.min(failures++, DELAYS.length - 1)];
     pausing = true;
-    timer.schedule(this::open, (long) (delay * ThreadLocalRandom.current().nextDouble(0.5, 1.5)), TimeUnit.MILLISECONDS);
+    double share = ThreadLocalRandom.current().nextDouble(0.5, 1.5);
+    timer.schedule(this::open, (long) (delay * share), TimeUnit.MILLISECONDS);
   }
 
   private void take(StreamEmitEventsResult result) {
@@ -228,7 +230,8 @@ public final class Emitter implements AutoCloseable {
     if (result.hasResponse()) {
       pending.answer().complete(Emitted.of(result.getResponse()));
     } else if (error.hasRetryDelay()) {
-      again(result.getSequence(), Duration.ofSeconds(error.getRetryDelay().getSeconds(), error.getRetryDelay().getNanos()));
+      var delay = error.getRetryDelay();
+      again(result.getSequence(), Duration.ofSeconds(delay.getSeconds(), delay.getNanos()));
     } else {
       String reason = error.getReason().name().replaceFirst("^ERROR_REASON_", "");
       Status.Code code = Status.fromCodeValue(error.getCode()).getCode();

@@ -18,11 +18,11 @@ import java.util.UUID;
  * An event to emit.
  *
  * @param type such as {@code User.Created}
- * @param payload a JSON object of at most 256 KiB. A String or byte[] is JSON already and goes out exactly as it is; all else
- *     (a Map, a record) is written by Gson
+ * @param payload a JSON object of at most 256 KiB. A String or byte[] is JSON already and goes out exactly as it is;
+ *     all else (a Map, a record) is written by Gson
  * @param tenantId empty: the server's default
- * @param idempotencyKey 1 to 255 printable characters; empty: one is made for each call, so that its retries can't accept the
- *     event twice. Give your own (an order's id) to be safe against a crash of the caller too
+ * @param idempotencyKey 1 to 255 printable characters; empty: one is made for each call, so that its retries can't
+ *     accept the event twice. Give your own (an order's id) to be safe against a crash of the caller too
  * @param occurTime when it happened; null: when it is accepted
  */
 public record Event(String type, Object payload, String tenantId, String idempotencyKey, Instant occurTime) {
@@ -77,7 +77,10 @@ public record Event(String type, Object payload, String tenantId, String idempot
       return payload instanceof byte[] bytes
           ? StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString()
           : GSON.toJson(payload);
-    } catch (CharacterCodingException | JsonParseException | IllegalArgumentException | UnsupportedOperationException error) {
+    } catch (CharacterCodingException
+        | JsonParseException
+        | IllegalArgumentException
+        | UnsupportedOperationException error) {
       throw new HookpostException(
           Status.Code.INVALID_ARGUMENT,
           "the payload is not JSON",

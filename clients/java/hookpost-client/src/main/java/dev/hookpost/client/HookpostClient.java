@@ -61,8 +61,8 @@ public final class HookpostClient implements AutoCloseable {
   }
 
   /**
-   * Returns once the event is committed. A server that is away is waited for, and the call repeated under the same key, while
-   * the time lasts.
+   * Returns once the event is committed. A server that is away is waited for, and the call repeated under the same key,
+   * while the time lasts.
    */
   public Emitted emit(Event event) {
     return await(emitAsync(event, timeout));
@@ -191,8 +191,8 @@ public final class HookpostClient implements AutoCloseable {
     private Builder() {}
 
     /**
-     * {@code host:port}, with {@code https://} or {@code http://} before it to say whether by TLS; without, TLS is on unless the
-     * host is this machine. Else HOOKPOST_ADDRESS, else 127.0.0.1:50051.
+     * {@code host:port}, with {@code https://} or {@code http://} before it to say whether by TLS; without, TLS is on
+     * unless the host is this machine. Else HOOKPOST_ADDRESS, else 127.0.0.1:50051.
      */
     public Builder address(String address) {
       this.address = Objects.requireNonNull(address);

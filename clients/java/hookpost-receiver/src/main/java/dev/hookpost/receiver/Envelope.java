@@ -40,7 +40,7 @@ final class Envelope {
     } else if (members.containsKey("specversion") || members.keySet().equals(STANDARD)) {
       type = value(members, "type");
       moment = value(members, members.containsKey("specversion") ? "time" : "timestamp");
-      json = members.containsKey("data") && members.get("data").value() instanceof Map ? members.get("data").source() : "{}";
+      json = value(members, "data") instanceof Map ? members.get("data").source() : "{}";
       data = Json.object(json);
     }
     Map<String, Object> values = new LinkedHashMap<>();

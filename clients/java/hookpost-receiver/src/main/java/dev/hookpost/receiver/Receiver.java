@@ -65,7 +65,7 @@ public record Receiver(
   }
 
   /**
-   * The event, if the request is authentic and of now. Throws InvalidWebhookException, and nothing else, whatever comes in.
+   * The event, if the request is authentic and of now. Throws InvalidWebhookException and nothing else, whatever comes.
    *
    * @param body the bytes as they came, before anything parsed them
    * @param headers all of the request's, in capitals or not, such as those of the JDK's HttpServer or of Spring

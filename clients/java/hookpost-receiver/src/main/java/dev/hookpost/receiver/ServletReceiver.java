@@ -14,17 +14,17 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
-import java.util.stream.Collectors;
 
 /**
- * A servlet filter, for Spring and every container: lets verified requests alone through, with the event as the request's
- * attribute {@link #EVENT}. What follows may read the body once more.
+ * A servlet filter, for Spring and every container: lets verified requests alone through, with the event as the
+ * request's attribute {@link #EVENT}. What follows may read the body once more.
  *
- * <p>In Spring: a {@code FilterRegistrationBean} with the webhook's URL pattern and {@code Ordered.HIGHEST_PRECEDENCE}, so
- * that nothing reads the body before; in the controller {@code @RequestAttribute(ServletReceiver.EVENT) Event event}.
+ * <p>In Spring: a {@code FilterRegistrationBean} with the webhook's URL pattern and {@code Ordered.HIGHEST_PRECEDENCE},
+ * so that nothing reads the body before; in the controller
+ * {@code @RequestAttribute(ServletReceiver.EVENT) Event event}.
  */
 public final class ServletReceiver extends HttpFilter {
   /** The name of the request's attribute. */
@@ -70,8 +70,11 @@ public final class ServletReceiver extends HttpFilter {
   }
 
   private static Map<String, List<String>> headers(HttpServletRequest request) {
-    return Collections.list(request.getHeaderNames()).stream()
-        .collect(Collectors.toMap(Function.identity(), name -> Collections.list(request.getHeaders(name)), (a, b) -> a));
+    Map<String, List<String>> headers = new HashMap<>();
+    for (String name : Collections.list(request.getHeaderNames())) {
+      headers.put(name, Collections.list(request.getHeaders(name)));
+    }
+    return headers;
   }
 
   /** A request whose body can be read again. */

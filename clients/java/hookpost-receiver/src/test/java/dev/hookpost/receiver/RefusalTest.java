@@ -19,7 +19,8 @@ class RefusalTest {
   @Test
   void oddInput() {
     List<Map<String, List<String>>> headers = new ArrayList<>(Arrays.asList(null, Map.of()));
-    for (String value : List.of("", "\u0000", "ÿ", "\ud800", "v1,\ud800", "9".repeat(500), "v1,".repeat(500), " , ,")) {
+    for (String value :
+        List.of("", "\u0000", "ÿ", "\ud800", "v1,\ud800", "9".repeat(500), "v1,".repeat(500), " , ,")) {
       for (String timestamp : List.of("1", value)) {
         headers.add(Map.of("webhook-id", List.of(value), "webhook-timestamp", List.of(timestamp),
             "webhook-signature", List.of(value), Receiver.DEFAULT_HEADER, List.of(value)));
@@ -42,9 +43,12 @@ class RefusalTest {
 
   @Test
   void whatIsSignedButNoEvent() {
-    for (String body : List.of(DEEP, "", " ", "null", "[1]", "\"a\"", "{\"a\":1}x", "{\"a\":01}", "{\"a\":1.}", "{\"a\":+1}",
-        "{\"a\":NaN}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u00g0\"}", "{\"a\":\"\\u00", "{\"a\" 1}", "{\"a\":1,}",
-        "{a:1}", "{\"a\":tru}", "{\"a\":[1,]}", "{\"a\":[1}", "{,}", "\ufeff{}", "{\"a\":1e}", "{\"a\":1e9999999999}")) {
+    for (String body : List.of(DEEP, "", " ", "null", "[1]", "\"a\"", "{\"a\":1}x", "{\"a\":01}", "{\"a\":1.}",
+        "{\"a\":+1}",
+        "{\"a\":NaN}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u00g0\"}", "{\"a\":\"\\u00",
+        "{\"a\" 1}", "{\"a\":1,}",
+        "{a:1}", "{\"a\":tru}", "{\"a\":[1,]}", "{\"a\":[1}", "{,}", "\ufeff{}", "{\"a\":1e}",
+        "{\"a\":1e9999999999}")) {
       InvalidWebhookException refusal = assertThrows(InvalidWebhookException.class, () -> take(body), body);
       assertEquals(Reason.MALFORMED, refusal.reason());
     }
@@ -52,7 +56,8 @@ class RefusalTest {
 
   @Test
   void whatIsRead() {
-    Event event = take(" { \"a\" : [ 1 , -0.5e+3 , true , false , null , { } , [ ] ] , \"b\" : \"\\u00e9\\n\\\"\\/\\ud83d\\ude00\" } ");
+    String odd = "\"\\u00e9\\n\\\"\\/\\ud83d\\ude00\"";
+    Event event = take(" { \"a\" : [ 1 , -0.5e+3 , true , false , null , { } , [ ] ] , \"b\" : " + odd + " } ");
     assertEquals("[1, -5E+2, true, false, null, {}, []]", event.data().get("a").toString());
     assertEquals("é\n\"/😀", event.data().get("b"));
     assertEquals("{}", take("{\"type\":1,\"timestamp\":2,\"data\":3}").json());
