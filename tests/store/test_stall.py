@@ -20,14 +20,9 @@ from . import making
 
 async def seen(stall: Stall) -> float | None:
     """What it says after a second's looks."""
-    task = asyncio.ensure_future(stall.run())
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                while stall.seconds is None:
-                    await asyncio.sleep(0.01)
-    finally:
-        task.cancel()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.6):
+            await stall.run()
     return stall.seconds
 
 
