@@ -179,6 +179,22 @@ async def test_each_header_row_has_its_own_fault(visitor: Visitor, client: Clien
     assert "printable ASCII" in words["5"] and "letters, digits" in words["6"]
 
 
+async def test_faults_are_told_from_top_to_bottom(visitor: Visitor, client: Client) -> None:
+    fields = form(
+        name="",
+        url="x",
+        event_types=[],
+        timeout="x",
+        labels="a b=c",
+        **{"header-name": ["", "Host"], "header-value": ["a", "b"], "header-kept": ["", ""]},
+    )
+    page = await visitor.post(f"/t/{client.tenant}/webhooks/new", fields)
+    summary = page.text.split('id="summary"')[1].split("</ul>")[0]
+    places = ["name", "url", "picker", "headers.0", "headers.1", "timeout", "labels"]
+    assert re.findall(r'href="#([\w.]+)"', summary) == places
+    assert all(f'id="{place}"' in page.text for place in places)
+
+
 async def test_the_same_form_sent_twice_makes_one(visitor: Visitor, client: Client) -> None:
     base = f"/t/{client.tenant}/webhooks"
     request_id = (await visitor.get(f"{base}/new")).hidden("request_id")
