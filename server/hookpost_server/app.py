@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from . import __version__, failpoints, startup
+from . import __version__, failpoints, master_keys, startup
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
 from .actions.waiting import FirstAttempts
@@ -24,6 +24,7 @@ from .domain import trace
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
+from .domain.sealing import KeyRing
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
 from .monitoring.gauges import gauges
@@ -31,7 +32,7 @@ from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
 from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
-from .readings import readings
+from .readings import Looked, readings
 from .rpc.api_key_service import ApiKeyService
 from .rpc.certificates import Certificates
 from .rpc.delivery_service import DeliveryService
@@ -63,6 +64,7 @@ from .store.retention import Retention
 from .store.revisions import Revisions
 from .store.sessions import Sessions
 from .store.suspensions import Suspensions
+from .store.unanswered import Unanswered
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
@@ -75,25 +77,26 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
     """Serves until `stop` is set, then ends in order. Raises StartError."""
     startup.check_exposure(config)
     startup.check_ports(config)
+    startup.raise_file_limit()
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
-        await startup.migrate(url)
-        async with startup.opened(url) as database:
+        ring = master_keys.key_ring(config)
+        async with startup.unlocked(url, ring) as database:
             await startup.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
-            await _Server(config, database, composer).run(shown, ready, stop)
+            await _Server(config, database, ring, composer).run(shown, ready, stop)
     log.info("server.stopped")
 
 
 class _Server:
     """All parts of one process, built and wired."""
 
-    def __init__(self, config: Config, database: Database, composer: Composer) -> None:
+    def __init__(self, config: Config, database: Database, ring: KeyRing, composer: Composer) -> None:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open", most=config.max_webhooks)
+        webhooks = Webhooks(edge, ring, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)
@@ -102,8 +105,9 @@ class _Server:
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
         suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
-        self._directory = Directory(Webhooks(database))
-        self._sender = startup.sender(config, policy)
+        self._directory = Directory(Webhooks(database, ring))
+        self._gate = startup.gate(config, policy)
+        self._sender = startup.sender(config, self._gate)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
@@ -128,7 +132,7 @@ class _Server:
             lease=config.lease,
             poll_interval=config.poll_interval,
         )
-        revisions = Revisions(database)
+        revisions = Revisions(database, ring)
         self._upkeep = Upkeep(
             database,
             Partitions(database),
@@ -139,11 +143,13 @@ class _Server:
             config.suspend_after,
             breakers.held,
         )
+        self._unanswered = Unanswered(database, lease=config.lease, released=self._dispatcher.wake)
         self._group_commit = GroupCommit(
             MeteredEvents(database, lease=config.lease, metrics=metrics),
             max_queued=config.max_queued_events,
             room=self._dispatcher.room,
             committed=self._dispatcher.accept,
+            unanswered=self._unanswered.note,
         )
         rules = SettingsRules(
             UrlRules(config.allow_http, policy), config.signature_header, lambda name: name in known_types
@@ -212,8 +218,8 @@ class _Server:
         self._database_up = True
         self._watch = Watch(metrics, Backlog(database))
         self._listener = Listener(metrics.registry, lambda: self._serving and self._database_up)
-        read = (self._group_commit, self._dispatcher, self._recorder, self._watch, lambda: self._database_up)
-        for gauge in gauges(readings(config, database, *read)):
+        looked = Looked(self._group_commit, self._dispatcher, self._recorder, self._directory, database, self._watch)
+        for gauge in gauges(readings(config, looked, database_up=lambda: self._database_up)):
             metrics.add(gauge)
 
     def _recorded(self, records: Sequence[Record]) -> None:
@@ -234,6 +240,7 @@ class _Server:
                     background.create_task(self._directory.run(), name="directory"),
                     background.create_task(self._keys.run(), name="keys"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
+                    background.create_task(self._unanswered.run(), name="unanswered"),
                     background.create_task(self._watch_health(), name="health"),
                 ]
                 recorder = background.create_task(self._recorder.run(), name="recorder")
@@ -242,6 +249,7 @@ class _Server:
                 address = await startup.listen_grpc(self._rpc, self._config.grpc_address)
                 metrics = await startup.listen(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
                 console = await startup.listen(self._console, self._config.console_address, startup.CONSOLE_SETTING)
+                self._gate.own_ports.update(each.port for each in (address, metrics, console) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -253,6 +261,7 @@ class _Server:
                     console=str(console or "off"),
                     database=database,
                     sender=self._config.sender,
+                    open_files=startup.open_files(),
                     version=__version__,
                 )
                 ready(Running(address, metrics, console, database))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import asyncpg
+import structlog
 
 from .config import Address, Config
 from .delivery.aiohttp_sender import AiohttpSender
+from .delivery.gate import Gate
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
+from .domain.sealing import KeyRing
 from .embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
 from .store import migrate as migrations
 from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
+from .store.vault import Vault
 
 if TYPE_CHECKING:
     from .monitoring.tracing import Tracing
@@ -29,9 +34,13 @@ GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
 METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 CONSOLE_SETTING = "HOOKPOST_CONSOLE_ADDRESS"
 
+log = structlog.get_logger()
+
 
 class StartError(Exception):
-    """The server can't start. `hint` says what to do about it."""
+    """The server can't start. `hint` says what to do about it, `exit_code` how the process ends."""
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -40,6 +49,14 @@ class StartError(Exception):
 
 class Exposed(StartError):
     """The settings would let strangers in, or let others listen."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class MasterKeyError(StartError):
+    """The master keys are missing, malformed, or not those of the database. Never quotes one."""
+
+    exit_code = 78  # EX_CONFIG
 
 
 def check_exposure(config: Config) -> None:
@@ -210,7 +227,49 @@ async def opened(url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-def sender(config: Config, policy: AddressPolicy) -> Sender:
+@contextlib.asynccontextmanager
+async def unlocked(url: str, ring: KeyRing) -> AsyncIterator[Database]:
+    """The pool, on tables that are up to date and with secrets that these keys open. Raises StartError."""
+    await migrate(url)
+    async with opened(url) as database:
+        await _unlock(database, ring)
+        yield database
+
+
+async def _unlock(database: Database, ring: KeyRing) -> None:
+    vault = Vault(database, ring)
+    with database_errors():
+        if missing := await vault.admit():
+            raise MasterKeyError(
+                f"the database is encrypted with master key {', '.join(each.hex() for each in missing)}, and the "
+                f"server was given {', '.join(map(str, ring.keys))} (ids, made of the keys)",
+                "give it that key too, after the one that is to encrypt from now on, in HOOKPOST_MASTER_KEYS; "
+                "hookpost rewrap then makes it unnecessary",
+            )
+        if sealed := await vault.seal_all():
+            log.info("secrets.sealed", secrets=sealed)
+
+
+def open_files() -> int:
+    """How many files this process may have open; each connection is one."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_file_limit() -> None:
+    """As many open files as this process may allow itself, for it and those it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def gate(config: Config, policy: AddressPolicy) -> Gate:
+    """What connections to receivers go through: none leads back to this server."""
+    addresses = (config.grpc_address, config.metrics_address, config.console_address)
+    listening = [address.port for address in addresses if address]
+    return Gate(policy, own_ports=(*listening, *config.own_ports), name_servers=config.name_servers)
+
+
+def sender(config: Config, gate: Gate) -> Sender:
     """The HTTP client that is set. Raises StartError when it is not installed."""
     if config.sender != "aiohttp":
         try:
@@ -222,8 +281,8 @@ def sender(config: Config, policy: AddressPolicy) -> Sender:
                     "pip install 'hookpost-server[curl]', or set HOOKPOST_SENDER=aiohttp",
                 ) from error
         else:
-            return CurlSender(policy)
-    return AiohttpSender(policy)
+            return CurlSender(gate)
+    return AiohttpSender(gate)
 
 
 def tracing(config: Config) -> Tracing | None:

@@ -76,7 +76,7 @@ class Form:
             url=settings.url,
             event_types=settings.event_types,
             headers=tuple(
-                HeaderRow(name, "", True) if headers.looks_secret(name) else HeaderRow(name, value)
+                HeaderRow(name, "", True) if headers.is_secret(name) else HeaderRow(name, value)
                 for name, value in settings.headers.items()
             )
             or (HeaderRow(),),
