@@ -27,6 +27,8 @@ rpc.finished            a call ended; debug if OK or one of too     method, code
                         many failures, else info
 breaker.opened          a webhook is down: held back for a while    webhook_id, pause
 breaker.closed          it is back, and recovers                    webhook_id
+deliveries.stalled      some are due, and nothing is being sent     oldest
+deliveries.flow         they are sent again                         oldest
 deliveries.expired      given up, having been held back too long    deliveries
 rpc.fault               a bug in a call                             incident, traceback
 console.fault           a bug in a page                             incident, path, traceback

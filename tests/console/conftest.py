@@ -13,6 +13,7 @@ from tests.conftest import database_on
 from tests.receiver import Receiver, receiving
 from tests.rpc.serving import Client, Server, config, connected, serving
 
+from .locked import Locked, locked
 from .visitor import Visitor, visiting
 
 ANY_PORT = Address("127.0.0.1", 0)
@@ -51,4 +52,10 @@ async def visitor(server: Server) -> AsyncIterator[Visitor]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(module_database_url: str) -> AsyncIterator[Locked]:
+    async with locked(module_database_url) as running:
         yield running

@@ -4,66 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
 from hookpost_server.actions import failure_limit
 from hookpost_server.domain import ids
-from hookpost_server.domain.api_key import ALL_TENANTS, ApiKey, Scope
-from hookpost_server.store.api_keys import ApiKeys
-from hookpost_server.store.database import Database
-from tests.rpc.serving import Server, config, eventually, serving
+from hookpost_server.domain.api_key import Scope
+from tests.rpc.serving import eventually
 
-from .conftest import ANY_PORT
-from .visitor import Page, Visitor, visiting
+from .locked import Locked, sign_in
+from .visitor import Visitor, visiting
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@dataclass
-class Locked:
-    """A server that wants keys."""
-
-    server: Server
-    keys: ApiKeys
-    database_url: str
-
-    async def key(self, *scopes: Scope, tenant: str = ALL_TENANTS) -> tuple[ApiKey, str]:
-        return await self.keys.create(tenant, "ann", scopes or (Scope.ADMIN,))
-
-    async def sql(self, statement: str, *values: object) -> Any:
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            return await connection.fetchval(statement, *values)
-        finally:
-            await connection.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place(module_database_url: str) -> AsyncIterator[Locked]:
-    database = await Database.open(module_database_url, max_size=2)
-    try:
-        keys = ApiKeys(database)
-        await keys.create(ALL_TENANTS, "first", [Scope.ADMIN])
-        async with serving(config(module_database_url, console_address=ANY_PORT, auth="keys")) as server:
-            yield Locked(server, keys, module_database_url)
-    finally:
-        await database.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def visitor(place: Locked) -> AsyncIterator[Visitor]:
     async with visiting(place.server.console_address) as opened:
         yield opened
-
-
-async def sign_in(visitor: Visitor, text: str, following: str = "/webhooks") -> Page:
-    token = (await visitor.get("/sign-in")).hidden("csrf")
-    return await visitor.send("/sign-in", {"csrf": token, "key": text, "next": following}, csrf=False, follow=True)
 
 
 def session(visitor: Visitor) -> str:

@@ -8,13 +8,17 @@ from string import Formatter
 
 import pytest
 
+from hookpost_server.console import system_page
 from hookpost_server.console.nav import NAV
+from hookpost_server.console.pages import delivery
+from hookpost_server.console.pages.api_keys import LIVES
 from hookpost_server.console.pages.webhook_key import OVERLAPS
 from hookpost_server.console.pages.webhook_replay import WHICH
 from hookpost_server.console.request_filter import RANGES, STATES
 from hookpost_server.console.texts import LANGUAGES, Catalogue, Texts, load
 from hookpost_server.console.webhook_form import FORMATS, SCHEDULES
-from hookpost_server.domain.delivery import Result
+from hookpost_server.domain.api_key import Scope
+from hookpost_server.domain.delivery import Result, Trigger
 from hookpost_server.domain.webhook import Settings, State
 
 CONSOLE = Path(__file__).parents[2] / "server" / "hookpost_server" / "console"
@@ -42,7 +46,15 @@ COMPLETED = {
     "rotate.overlap_": list(OVERLAPS),
     "tab.": ["settings", "test", "requests", "health"],
     "url.": ["unresolved", "slow", "private"],
-    "keyboard.": ["sheet", "search", "create", "rows", "open", "resend", "close"],
+    "keyboard.": ["sheet", "search", "create", "rows", "open", "resend", "pause", "close"],
+    "delivery_tab.": list(delivery.TABS),
+    "failure.": [result.name.lower() for result in Result if result is not Result.SUCCEEDED],
+    "trigger.": [trigger.name.lower() for trigger in Trigger],
+    "system_tab.": list(system_page.TABS),
+    "kept.": ["entries", "bodies", "audit"],
+    "keys.": ["works", "expired", "revoked"],
+    "scope.": [scope.name.lower() for scope in Scope],
+    "life.": list(LIVES),
     "error.": [
         f"{kind}.{part}"
         for kind in ("missing", "forbidden", "csrf", "refused", "unavailable", "fault", "often")

@@ -14,7 +14,8 @@ import pytest
 from hookpost_server import app, supervisor
 from hookpost_server.config import Address, Config
 from hookpost_server.domain.api_key import ALL_TENANTS, Scope
-from hookpost_server.startup import Exposed, StartError, check_exposure
+from hookpost_server.listening import Exposed, check_exposure
+from hookpost_server.startup import StartError
 from hookpost_server.store.api_keys import ApiKeys
 from hookpost_server.store.database import Database
 from tests.rpc.serving import Client, config, serving

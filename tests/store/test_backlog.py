@@ -64,6 +64,18 @@ async def test_what_is_due_over_all_tenants(
     assert 5 <= behind.oldest < 65
 
 
+async def test_webhooks_can_be_left_out(
+    backlog: Backlog, webhooks: Webhooks, events: Events, sql: asyncpg.Connection
+) -> None:
+    first, second = await making.webhook(webhooks), await making.webhook(webhooks)
+    await making.queue(events, making.event())
+    await age(sql, first.id, 500)
+    await age(sql, second.id, 20)
+    behind = await backlog.read([first.id])
+    assert behind.due == 1 and 20 <= behind.oldest < 80
+    assert await backlog.read([first.id, second.id]) == Behind(0, 0.0)
+
+
 async def test_what_is_claimed_is_not_behind(
     backlog: Backlog, webhooks: Webhooks, events: Events, deliveries: Deliveries
 ) -> None:

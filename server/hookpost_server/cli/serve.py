@@ -168,7 +168,7 @@ def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None
     config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 
     def ready(running: Running) -> None:
-        from hookpost_server.startup import open_files
+        from hookpost_server.listening import open_files
 
         metrics = "" if running.metrics_address is None else f", metrics on {running.metrics_address}"
         console = "" if running.console_address is None else f", console on http://{running.console_address}/"

@@ -105,6 +105,10 @@ class Visit:
             response.del_cookie(FLASH, path="/")
         return response
 
+    def part(self, template: str, **context: Any) -> str:
+        """A piece of a page, as HTML."""
+        return self._renderer.render(template, self, flash="", **context)
+
     def see(self, path: str, flash: str = "", **values: str) -> web.Response:
         """Sends the browser on to another page, which shows the text of the key `flash` once."""
         response = web.Response(status=303, headers={"Location": path})

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from . import (
+    api_keys,
+    audit,
+    catalogue,
+    delivery,
+    event,
+    events,
+    live,
     preferences,
+    system,
     webhook_created,
     webhook_export,
     webhook_health,
@@ -29,5 +37,13 @@ PAGES = (
     webhook_replay,
     webhook_health,
     webhook_state,
+    delivery,
+    events,
+    event,
+    live,
+    catalogue,
+    system,
+    api_keys,
+    audit,
     preferences,
 )

@@ -157,6 +157,12 @@
   document.addEventListener("change", when);
   when();
 
+  // Forms that are sent as soon as something is chosen; without a script they have a button. Empty fields stay at home.
+  on("change", "form[data-submit]", (form) => form.requestSubmit());
+  on("formdata", "form[data-submit]", (_, event) => {
+    for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+  });
+
   // Parts of pages that come later. Addresses carry no empty fields.
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.detail.verb !== "get") return;
