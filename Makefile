@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test lint format types proto proto-check screenshots bench faults lock ci clean ready ready-dev
+.PHONY: help demo dev test test-long lint format types proto proto-check screenshots bench faults fuzz audit lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ dev: ready ## a server on an embedded PostgreSQL in .hookpost, for development
 
 test: ready-dev ## all tests that this machine can run (ARGS="-k word" chooses)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-long: ready-dev ## the tests that `make test` leaves to continuous integration: faults, models
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m long $(ARGS)
 
 lint: ready-dev ## ruff and buf lint, formatting included
 	$(BIN)/ruff check
@@ -43,6 +46,12 @@ bench: ready-dev ## measure throughput and latency beside the naive design and t
 
 faults: ready-dev ## kill, freeze and cut everything under load; count what was lost (ARGS="R6 kill" chooses, --rounds 2 is shorter)
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: ready-dev ## feed every parser and the gRPC port with nonsense, a minute each (ARGS="url headers --seconds 5" is shorter)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+audit: ready-dev ## compare the locked packages with known advisories, where these can be read
+	@$(BIN)/python server/audit.py
 
 lock: ready-dev ## resolve dependencies anew into server/requirements*.lock
 	$(BIN)/uv export -q --no-emit-workspace --all-packages --no-default-groups --no-header -o server/requirements.lock

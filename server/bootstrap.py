@@ -14,6 +14,7 @@ from pathlib import Path
 
 SERVER = Path(__file__).resolve().parent
 ROOT = SERVER.parent
+PROJECTS = (ROOT / "clients" / "python", ROOT / "clients" / "python" / "receiver", SERVER)
 VENV = ROOT / ".venv"
 OLDEST = (3, 11)
 
@@ -42,7 +43,7 @@ def main() -> None:
 
 def digest(lock: Path) -> str:
     """What the installed state depends on."""
-    files = (lock, SERVER / "pyproject.toml", ROOT / "clients" / "python" / "pyproject.toml")
+    files = (lock, *(project / "pyproject.toml" for project in PROJECTS))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files) + str(ROOT).encode()).hexdigest()
 
 
@@ -66,7 +67,9 @@ def make_venv() -> str:
 
 def install(python: str, lock: Path) -> None:
     """By uv, which takes seconds; by pip where uv is not to be had."""
-    ours = ["--no-deps", "-e", str(ROOT / "clients" / "python"), "-e", str(SERVER)]
+    ours = ["--no-deps"]
+    for project in PROJECTS:
+        ours += ["-e", str(project)]
     wanted = (["--require-hashes", "-r", str(lock)], ours)
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     uv = [python, "-m", "uv", "pip", "install", "-q", "--python", python, "--link-mode", "copy"]

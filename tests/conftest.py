@@ -13,7 +13,10 @@ import asyncpg
 import pytest
 
 from hookpost_server.embedded import EmbeddedPostgres
+from hookpost_server.store.database import Database
 from hookpost_server.store.migrate import migrate
+from hookpost_server.store.vault import Vault
+from tests.keys import RING
 
 # Tests lose nothing that matters in a power cut; everything else is as in production.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -76,6 +79,13 @@ async def _make_template(url: str, name: str) -> None:
         await migrate(connection)
     finally:
         await connection.close()
+    database = await Database.open(database_on(url, name), max_size=1)
+    try:
+        vault = Vault(database, RING)
+        await vault.admit()
+        await vault.seal_all()
+    finally:
+        await database.close()
 
 
 async def _execute(url: str, statement: str) -> None:

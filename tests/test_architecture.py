@@ -29,15 +29,18 @@ MAY_IMPORT = {
     "console": {"domain", "store", "actions"},
     "monitoring": {"domain", "store"},
     "upkeep": {"domain", "store"},
-    "readings": {"config", "delivery", "monitoring", "store"},
+    "engine": {"domain", "config", "store", "delivery", "monitoring"},
+    "readings": {"config", "engine", "store", "monitoring"},
+    "listening": {"config", "startup", "store"},
     "startup": {"domain", "config", "embedded", "store", "delivery", "monitoring"},
+    "master_keys": {"domain", "config", "startup", "store"},
     "app": {
         *("domain", "config", "telemetry", "startup", "store", "actions", "rpc", "delivery", "console", "monitoring"),
-        *("failpoints", "readings", "upkeep"),
+        *("engine", "failpoints", "listening", "master_keys", "upkeep", "readings"),
     },
     "operators": {"domain", "config", "startup", "store"},
-    "supervisor": {"config", "telemetry", "startup", "app"},
-    "cli": {"domain", "config", "telemetry", "startup", "app", "operators", "supervisor"},
+    "supervisor": {"config", "telemetry", "startup", "listening", "master_keys", "app"},
+    "cli": {"domain", "config", "telemetry", "startup", "listening", "master_keys", "app", "operators", "supervisor"},
 }
 # Who may import these packages. The generated API is known to the edge that speaks it and to the command line.
 ONLY_IN = {
@@ -51,6 +54,7 @@ ONLY_IN = {
     "asyncpg": {"store", "delivery", "monitoring", "upkeep", "startup", "embedded"},
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
+    "cryptography": {"domain"},
     "jinja2": {"console"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},

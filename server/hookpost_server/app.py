@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from . import __version__, failpoints, startup
+from . import __version__, failpoints, listening, master_keys, startup
 from .actions.fresh import FreshRequests
 from .actions.sent import SentRequests
 from .actions.testing import WebhookTester
@@ -17,23 +17,20 @@ from .config import Config
 from .console.node import Node
 from .console.parts import Parts, Records
 from .console.server import Console
-from .delivery.breakers import Breakers
-from .delivery.courier import Courier
-from .delivery.directory import Directory
-from .delivery.dispatcher import Dispatcher
-from .delivery.recorder import Recorder
 from .domain import trace
 from .domain.addresses import AddressPolicy
 from .domain.delivery import Record
 from .domain.request import Composer
+from .domain.sealing import KeyRing
 from .domain.url import UrlRules
 from .domain.webhook import SettingsRules
+from .engine import Engine
+from .listening import Running as Running
 from .monitoring.gauges import gauges
 from .monitoring.listener import Listener
 from .monitoring.metrics import Metrics
 from .monitoring.pulse import Pulse
 from .monitoring.stall import Stall
-from .monitoring.stores import MeteredDeliveries, MeteredEvents
 from .monitoring.watch import Watch
 from .readings import readings
 from .rpc.api_key_service import ApiKeyService
@@ -45,7 +42,6 @@ from .rpc.event_type_service import EventTypeService
 from .rpc.intake import Intake
 from .rpc.server import RpcServer
 from .rpc.webhook_service import WebhookService
-from .startup import Running as Running
 from .startup import StartError
 from .store.api_keys import ApiKeys
 from .store.backlog import Backlog
@@ -57,7 +53,6 @@ from .store.event_counts import EventCounts
 from .store.event_types import EventTypes, KnownTypes
 from .store.events import Events
 from .store.expiry import Expiry
-from .store.group_commit import GroupCommit
 from .store.health import HealthFigures
 from .store.known_keys import KnownKeys
 from .store.partitions import Partitions
@@ -66,7 +61,6 @@ from .store.replays import Replays
 from .store.retention import Retention
 from .store.revisions import Revisions
 from .store.sessions import Sessions
-from .store.suspensions import Suspensions
 from .store.webhooks import Webhooks
 from .upkeep import Upkeep
 
@@ -77,77 +71,51 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then ends in order. Raises StartError."""
-    startup.check_exposure(config)
-    startup.check_ports(config)
+    listening.check_exposure(config)
+    listening.check_ports(config)
+    listening.raise_file_limit()
     failpoints.arm(config.failpoint)
     async with startup.database_url(config) as (url, shown):
-        await startup.migrate(url)
-        async with startup.opened(url) as database:
-            await startup.check_keys(config, database)
+        ring = master_keys.key_ring(config)
+        async with startup.unlocked(url, ring) as database:
+            await listening.check_keys(config, database)
             with startup.database_errors():
                 composer = await Composers(database).note(f"Hookpost/{__version__}", config.signature_header)
-            await _Server(config, database, composer).run(shown, ready, stop)
+            await _Server(config, database, ring, composer).run(shown, ready, stop)
     log.info("server.stopped")
 
 
 class _Server:
     """All parts of one process, built and wired."""
 
-    def __init__(self, config: Config, database: Database, composer: Composer) -> None:
+    def __init__(self, config: Config, database: Database, ring: KeyRing, composer: Composer) -> None:
         self._config = config
         self._database = database
         edge = database.for_edge()  # for calls; the engine has the whole pool
-        webhooks = Webhooks(edge, open_types=config.event_types == "open", most=config.max_webhooks)
+        webhooks = Webhooks(edge, ring, open_types=config.event_types == "open", most=config.max_webhooks)
         event_types = self._event_types = EventTypes(edge)
         metrics = self._metrics = Metrics()
         events = Events(edge, lease=config.lease)
         calls = Deliveries(edge, lease=config.lease)
-        deliveries = MeteredDeliveries(database, lease=config.lease, metrics=metrics)
         known_types = self._known_types = KnownTypes(event_types, open_names=config.event_types == "open")
-        suspensions = Suspensions(database, Events(database, lease=config.lease))
         policy = AddressPolicy(allow=config.allow_networks, deny=config.deny_networks)
-        self._directory = Directory(Webhooks(database))
-        self._sender = startup.sender(config, policy)
+        self._gate = startup.gate(config, policy)
+        self._sender = startup.sender(config, self._gate)
         spans, self._tracing = trace.unrecorded, startup.tracing(config)
         if self._tracing is not None:
             spans, self._sender = self._tracing.spans, self._tracing.traced(self._sender)
-        self._recorder = Recorder(deliveries, suspensions, recorded=self._recorded, log_attempts=config.log_attempts)
         self._first_attempts = FirstAttempts(calls)
-        courier = Courier(
-            deliveries=deliveries,
-            directory=self._directory,
-            composer=composer,
-            sender=self._sender,
-            recorder=self._recorder,
-            now=database.now,
-        )
-        breakers = Breakers()
-        self._dispatcher = Dispatcher(
-            deliveries=deliveries,
-            courier=courier,
-            recorder=self._recorder,
-            breakers=breakers,
-            max_in_flight=config.max_in_flight,
-            max_waiting=config.max_handed_off,
-            lease=config.lease,
-            poll_interval=config.poll_interval,
-        )
-        revisions = Revisions(database)
+        engine = self._engine = Engine(config, database, ring, composer, self._sender, metrics, self._recorded)
+        revisions = Revisions(database, ring)
         self._upkeep = Upkeep(
             database,
             Partitions(database),
             Retention(database, config.lifetimes),
             revisions,
-            suspensions,
+            engine.suspensions,
             Expiry(database),
             config.suspend_after,
-            breakers.held,
-        )
-        self._group_commit = GroupCommit(
-            MeteredEvents(database, lease=config.lease, metrics=metrics),
-            max_queued=config.max_queued_events,
-            room=self._dispatcher.room,
-            committed=self._dispatcher.accept,
+            engine.breakers.held,
         )
         rules = SettingsRules(
             UrlRules(config.allow_http, policy), config.signature_header, lambda name: name in known_types
@@ -169,7 +137,7 @@ class _Server:
         self._rpc = RpcServer(
             WebhookService(webhooks, known_types, rules, health, tester, database.now),
             EventService(
-                intake, self._group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
+                intake, engine.group_commit, events, calls, webhooks, event_types, self._first_attempts, metrics, spans
             ),
             EventTypeService(event_types),
             DeliveryService(
@@ -179,8 +147,8 @@ class _Server:
                 sent,
                 self._watches,
                 now=database.now,
-                wake=self._dispatcher.wake,
-                held_for=breakers.held_for,
+                wake=engine.dispatcher.wake,
+                held_for=engine.breakers.held_for,
             ),
             ApiKeyService(ApiKeys(edge)),
             Door(self._keys if config.needs_keys else None),
@@ -191,10 +159,9 @@ class _Server:
         self._serving = False
         self._pulse = Pulse(database.healthy, self._rpc.set_serving)
         self._watch = Watch(metrics, Backlog(database))
-        self._stall = Stall(Backlog(database), lambda: self._dispatcher.in_flight, breakers.held)
+        self._stall = Stall(Backlog(database), lambda: engine.dispatcher.in_flight, engine.breakers.held)
         self._listener = Listener(metrics.registry, lambda: self._serving and self._pulse.up)
-        read = (self._group_commit, self._dispatcher, self._recorder, self._watch, lambda: self._pulse.up)
-        figures = readings(config, database, *read)
+        figures = readings(config, engine, database, self._watch, database_up=lambda: self._pulse.up)
         for gauge in gauges(figures):
             metrics.add(gauge)
         self._console = Console(
@@ -216,8 +183,8 @@ class _Server:
                 watches=self._watches,
                 rules=rules,
                 now=database.now,
-                wake=self._dispatcher.wake,
-                held_for=breakers.held_for,
+                wake=engine.dispatcher.wake,
+                held_for=engine.breakers.held_for,
                 node=Node(figures, config.lifetimes, str(config.grpc_address), tls=config.tls_cert is not None),
             ),
             self._keys if config.needs_keys else None,
@@ -227,7 +194,6 @@ class _Server:
         )
 
     def _recorded(self, records: Sequence[Record]) -> None:
-        self._dispatcher.recorded(records)
         self._first_attempts.recorded(records)
         self._stall.recorded()
         self._metrics.recorded(records)
@@ -242,18 +208,20 @@ class _Server:
         try:
             async with asyncio.TaskGroup() as background:
                 helpers = [
-                    background.create_task(self._directory.run(), name="directory"),
+                    background.create_task(self._engine.directory.run(), name="directory"),
                     background.create_task(self._keys.run(), name="keys"),
                     background.create_task(self._upkeep.run(), name="upkeep"),
+                    background.create_task(self._engine.unanswered.run(), name="unanswered"),
                     background.create_task(self._stall.run(), name="stall"),
                     background.create_task(self._pulse.run(), name="pulse"),
                 ]
-                recorder = background.create_task(self._recorder.run(), name="recorder")
-                committer = background.create_task(self._group_commit.run(), name="group-commit")
-                dispatcher = background.create_task(self._dispatcher.run(grace), name="dispatcher")
-                address = await startup.listen_grpc(self._rpc, self._config.grpc_address)
-                metrics = await startup.listen(self._listener, self._config.metrics_address, startup.METRICS_SETTING)
-                console = await startup.listen(self._console, self._config.console_address, startup.CONSOLE_SETTING)
+                recorder = background.create_task(self._engine.recorder.run(), name="recorder")
+                committer = background.create_task(self._engine.group_commit.run(), name="group-commit")
+                dispatcher = background.create_task(self._engine.dispatcher.run(grace), name="dispatcher")
+                address = await listening.start_grpc(self._rpc, self._config.grpc_address)
+                metrics = await listening.start(self._listener, self._config.metrics_address, listening.METRICS_SETTING)
+                console = await listening.start(self._console, self._config.console_address, listening.CONSOLE_SETTING)
+                self._gate.own_ports.update(each.port for each in (address, metrics, console) if each)
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)
@@ -265,24 +233,25 @@ class _Server:
                     console=str(console or "off"),
                     database=database,
                     sender=self._config.sender,
+                    open_files=listening.open_files(),
                     version=__version__,
                 )
                 ready(Running(address, metrics, console, database))
                 await stop.wait()
 
-                log.info("server.stopping", in_flight=self._dispatcher.in_flight)
+                log.info("server.stopping", in_flight=self._engine.dispatcher.in_flight)
                 self._serving = False
                 helpers.pop().cancel()  # it must not say SERVING again
                 await self._rpc.set_serving(False)
-                self._dispatcher.stop()
+                self._engine.dispatcher.stop()
                 self._watches.stop()
                 self._first_attempts.stop()
                 await self._console.stop()
                 await self._rpc.stop(grace)
-                self._group_commit.stop()
+                self._engine.group_commit.stop()
                 await asyncio.wait([committer, dispatcher])
-                await self._dispatcher.give_back_waiting()
-                self._recorder.stop()
+                await self._engine.dispatcher.give_back_waiting()
+                self._engine.recorder.stop()
                 await asyncio.wait([recorder], timeout=RECORD_TIMEOUT)
                 if recorder.cancel():
                     log.warning("recorder.abandoned")

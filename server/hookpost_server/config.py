@@ -35,7 +35,24 @@ class Config:
     database_url: str = _setting(
         values.text, "", "PostgreSQL 15 to 18, postgresql://… ; empty: an embedded one in data_dir", secret=True
     )
-    data_dir: Path = _setting(Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data")
+    data_dir: Path = _setting(
+        Path, Path(".hookpost"), "where the embedded PostgreSQL keeps its data, and its master key (master.key)"
+    )
+    master_key: str = _setting(
+        values.text,
+        "",
+        "what secrets are encrypted with in the database: 32 bytes as base64 or hex (openssl rand -base64 32); needed "
+        "unless PostgreSQL is the embedded one, which makes its own",
+        secret=True,
+    )
+    master_keys: str = _setting(
+        values.text,
+        "",
+        "several of them, comma-separated, to exchange one: the first encrypts, all decrypt; then hookpost rewrap",
+        secret=True,
+    )
+    master_key_file: str = _setting(values.text, "", "a file with what would be in master_key")
+    master_keys_file: str = _setting(values.text, "", "a file with what would be in master_keys")
     grpc_address: Address = _setting(Address.parse, Address("127.0.0.1", 50051), "where gRPC listens")
     metrics_address: Address | None = _setting(
         values.address_or_off,
@@ -78,6 +95,15 @@ class Config:
     )
     deny_networks: tuple[Network, ...] = _setting(
         values.networks, (), "networks that webhooks may not reach, CIDR list; stronger than allow_networks"
+    )
+    name_servers: tuple[str, ...] = _setting(
+        values.name_servers, (), "name servers to ask for webhooks' hosts, ADDRESS or ADDRESS:PORT; empty: the system's"
+    )
+    own_ports: tuple[int, ...] = _setting(
+        values.ports,
+        (),
+        "ports of this machine that webhooks may not reach, beside those that this process listens on; --processes "
+        "adds its own",
     )
     processes: int = _setting(values.count(1, 64), 1, "server processes that share the port, to use more cores")
     share_port: bool = _setting(

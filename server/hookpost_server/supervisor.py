@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from . import startup
+from . import listening, master_keys, startup
 from .app import Running
 from .config import Address, Config
 from .startup import StartError
@@ -31,14 +31,16 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Like `app.serve`, by `config.processes` processes. Raises StartError."""
-    startup.check_exposure(config)
-    startup.check_ports(config)
+    listening.check_exposure(config)
+    listening.check_ports(config)
+    listening.raise_file_limit()
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):
-            await startup.migrate(url)
-            async with startup.opened(url) as database:
-                await startup.check_keys(config, database)
+            ring = master_keys.key_ring(config)
+            async with startup.unlocked(url, ring) as database:
+                await listening.check_keys(config, database)
+            config = master_keys.handed_on(config, ring)
             nodes = [_Node(number, address, url, config) for number in range(config.processes)]
             try:
                 await asyncio.gather(*(node.start() for node in nodes))
@@ -48,6 +50,13 @@ async def serve(config: Config, *, ready: Callable[[Running], None], stop: async
             finally:
                 await asyncio.gather(*(node.stop() for node in nodes))
     log.info("supervisor.stopped")
+
+
+def own_ports(config: Config) -> list[int]:
+    """What no process may call: beside what the settings say, the port of every process's figures."""
+    metrics = config.metrics_address
+    figures = range(metrics.port, metrics.port + config.processes) if metrics and metrics.port else ()
+    return [*config.own_ports, *figures]
 
 
 def _reserved(address: Address) -> socket.socket:
@@ -90,6 +99,7 @@ class _Node:
             "HOOKPOST_PROCESSES": "1",
             "HOOKPOST_SHARE_PORT": "true",
             "HOOKPOST_METRICS_ADDRESS": self._metrics_address(),
+            "HOOKPOST_OWN_PORTS": ",".join(map(str, own_ports(self.config))),
             # One of them is enough for people.
             **({"HOOKPOST_CONSOLE_ADDRESS": "off"} if self.number else {}),
         }

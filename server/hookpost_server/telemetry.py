@@ -3,7 +3,7 @@
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
 server.started          it answers calls                            grpc, metrics, console, database,
-                                                                    sender, version
+                                                                    sender, open_files, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 supervisor.started      all processes of --processes answer         grpc, processes
@@ -16,7 +16,11 @@ delivery.attempted      an attempt was recorded                     delivery_id,
                                                                     outcome, status, latency_ms, state, queue_wait_ms,
                                                                     retry_in, error, trace_id
 delivery.superseded     an outcome came after its lease; dropped    as delivery.attempted
-delivery.postponed      no attempt: the database is away            delivery_id, error
+delivery.postponed      no attempt: the database is away, or no     delivery_id, error
+                        socket can be made
+webhook.unreadable      its deliveries wait: what is stored of it   error, deliveries
+                        can't be read; tried again each lease
+names.filtered          a name led to refused addresses too         host, refused
 delivery.fault          a bug while an attempt was made             delivery_id, traceback
 webhook.suspended       the server stopped a webhook                webhook_id, reason
 rpc.finished            a call ended; debug if OK or one of too     method, code, latency_ms, trace_id
@@ -31,6 +35,7 @@ console.fault           a bug in a page                             incident, pa
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error
+secrets.sealed          what an older version had left unsealed     secrets
 recorder.abandoned      the process ends without the last outcomes,
                         because the database is away
 recorder.refused        PostgreSQL refuses one outcome: a bug       delivery_id, error
@@ -58,6 +63,10 @@ import logging
 import sys
 
 import structlog
+import structlog.tracebacks
+
+# Without the frames' variables, which the library would show: requests and rows are among them, with secrets.
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
 def configure(level: str, form: str) -> None:
@@ -67,7 +76,7 @@ def configure(level: str, form: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if console else [structlog.processors.dict_tracebacks]),
+            *([] if console else [_tracebacks]),
             structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

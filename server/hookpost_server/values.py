@@ -25,11 +25,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        host, colon, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        found = re.fullmatch(r"(?:\[([^][]+)]|([^][]+)):([0-9]{1,5})", text)
+        if not found or int(found[3]) > 65535:
             raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:50051" or "[::1]:50051"')
-        return cls(host, int(port))
+        return cls(found[1] or found[2], int(found[3]))
 
     @property
     def is_loopback(self) -> bool:
@@ -116,6 +115,23 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 def networks(value: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def name_servers(value: str) -> tuple[str, ...]:
+    return tuple(_name_server(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _name_server(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        address = Address.parse(text)
+        ipaddress.ip_address(address.host)
+        return str(address)
+
+
+def ports(value: str) -> tuple[int, ...]:
+    return tuple(count(1, 65535)(part) for part in value.split(",") if part.strip())
 
 
 def host_names(value: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import asyncpg
 import grpc
 
 from hookpost.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_grpc
+from tests.keys import MASTER_KEY
 
 from .processes import Process
 from .template import event_type
@@ -42,6 +43,7 @@ class Hookpost:
         """`through` is a command that runs another one."""
         environment = CLEAN | {
             "HOOKPOST_DATABASE_URL": database_url,
+            "HOOKPOST_MASTER_KEY": MASTER_KEY,
             "HOOKPOST_GRPC_ADDRESS": "127.0.0.1:0",
             "HOOKPOST_METRICS_ADDRESS": "127.0.0.1:0",
             "HOOKPOST_CONSOLE_ADDRESS": "off",

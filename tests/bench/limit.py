@@ -18,6 +18,7 @@ import grpc
 
 from hookpost.v1 import event_service_pb2, event_service_pb2_grpc
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.domain import ids
 from hookpost_server.domain.addresses import AddressPolicy
 from hookpost_server.domain.request import Request
@@ -71,7 +72,7 @@ async def commit(database_url: str) -> None:
 
 async def send(*urls: str) -> None:
     """The reference sender alone, one URL after the other."""
-    sender = AiohttpSender(AddressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"),), deny=()))
+    sender = AiohttpSender(Gate(AddressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"),), deny=())))
     numbers = itertools.count()
 
     async def once() -> int:

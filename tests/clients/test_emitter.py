@@ -10,7 +10,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from hookpost.emitter import EmitError, Emitter
+from hookpost import Emitter, HookpostError
 from hookpost.v1.event_service_pb2 import EmitEventRequest, ListEventsRequest
 from tests.receiver import receiving
 from tests.rpc.serving import Client, config, connected, serving
@@ -58,9 +58,9 @@ async def test_a_refused_event_spares_the_others(database_url: str) -> None:
             return_exceptions=True,
         )
         assert not isinstance(good, BaseException)
-        assert isinstance(unknown, EmitError)
+        assert isinstance(unknown, HookpostError)
         assert (unknown.code, unknown.reason) == (grpc.StatusCode.NOT_FOUND, "EVENT_TYPE_UNKNOWN")
-        assert isinstance(broken, EmitError)
+        assert isinstance(broken, HookpostError)
         assert broken.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -87,7 +87,7 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(database_url: s
 
 async def test_nobody_there(unused_address: str) -> None:
     async with grpc.aio.insecure_channel(unused_address) as channel, Emitter(channel, timeout=0.3) as emitter:
-        with pytest.raises(EmitError, match=r"no answer within 0\.3 s") as caught:
+        with pytest.raises(HookpostError, match=r"no answer within 0\.3 s") as caught:
             await emitter.emit(EmitEventRequest(type="User.Created", json="{}"))
         assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -98,7 +98,7 @@ async def test_closing_tells_who_waits(unused_address: str) -> None:
         waiting = asyncio.create_task(emitter.emit(EmitEventRequest(type="User.Created", json="{}")))
         await asyncio.sleep(0)
         await emitter.close()
-        with pytest.raises(EmitError, match="closed"):
+        with pytest.raises(HookpostError, match="closed"):
             await waiting
         with pytest.raises(RuntimeError, match="not open"):
             await emitter.emit(EmitEventRequest())

@@ -104,7 +104,7 @@ async def test_from_nothing_to_a_tested_webhook(
             "the state is in the address, without empty fields"
         )
         await page.get_by_role("link", name="Clear filters").click()
-        await page.get_by_label("Actions for Billing sync").click()
+        await page.locator("summary", has_text="Actions for Billing sync").click()
         await page.get_by_role("link", name="Delete webhook").click()
         dialog = page.get_by_role("dialog", name="Delete “Billing sync”?")
         await expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()

@@ -6,12 +6,14 @@ import contextlib
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import trustme
 
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
 from hookpost_server.delivery.curl_sender import CurlSender
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain.addresses import AddressPolicy
 from tests.store.conftest import (  # noqa: F401
@@ -38,8 +40,8 @@ async def make_sender(request: pytest.FixtureRequest) -> AsyncIterator[MakeSende
     """Makes senders of each kind: the conformance tests are run with all of them."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(policy: AddressPolicy = LOCAL, *, tls: ssl.SSLContext | None = None) -> Sender:
-            sender = SENDERS[request.param](policy, tls=tls)
+        def make(policy: AddressPolicy = LOCAL, *, tls: ssl.SSLContext | None = None, **gate: Any) -> Sender:
+            sender = SENDERS[request.param](Gate(policy, **gate), tls=tls)
             stack.push_async_callback(sender.close)
             return sender
 

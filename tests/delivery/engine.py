@@ -13,6 +13,7 @@ from hookpost_server.delivery.breakers import Breakers
 from hookpost_server.delivery.courier import Courier
 from hookpost_server.delivery.directory import Directory
 from hookpost_server.delivery.dispatcher import Dispatcher
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.recorder import Recorder
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain import ids
@@ -25,7 +26,9 @@ from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.group_commit import GroupCommit
 from hookpost_server.store.suspensions import Suspensions
+from hookpost_server.store.unanswered import Unanswered
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 from tests.store import making
 from tests.store.making import TENANT
 
@@ -48,12 +51,12 @@ class Engine:
         sender: Sender | None = None,
         breakers: Breakers | None = None,
     ) -> None:
-        self.webhooks = Webhooks(database)
+        self.webhooks = Webhooks(database, RING)
         self.events = Events(database, lease=lease)
         self.deliveries = Deliveries(database, lease=lease)
         self.suspensions = Suspensions(database, self.events)
         self.directory = Directory(self.webhooks)
-        self.sender = sender or AiohttpSender(LOCAL)
+        self.sender = sender or AiohttpSender(Gate(LOCAL))
         self.breakers = breakers or Breakers()
         self.written: list[Record] = []
         self.recorder = Recorder(self.deliveries, self.suspensions, recorded=self._recorded)
@@ -76,8 +79,13 @@ class Engine:
             lease=lease,
             poll_interval=poll_interval,
         )
+        self.unanswered = Unanswered(database, lease=lease, released=self.dispatcher.wake)
         self.group = GroupCommit(
-            self.events, max_queued=10_000, room=self.dispatcher.room, committed=self.dispatcher.accept
+            self.events,
+            max_queued=10_000,
+            room=self.dispatcher.room,
+            committed=self.dispatcher.accept,
+            unanswered=self.unanswered.note,
         )
         self.max_waiting = max_waiting
         self.grace = making.PATIENCE
@@ -93,6 +101,7 @@ class Engine:
             "directory": self.directory.run(),
             "recorder": self.recorder.run(),
             "group": self.group.run(),
+            "unanswered": self.unanswered.run(),
             "dispatcher": self.dispatcher.run(self.grace),
         }
         self.tasks = {name: asyncio.create_task(part) for name, part in parts.items()}
@@ -112,6 +121,7 @@ class Engine:
             self.recorder.stop()
             await asyncio.wait([self.tasks["recorder"]])
             self.tasks["directory"].cancel()
+            self.tasks["unanswered"].cancel()
             await self.sender.close()
             results = await asyncio.gather(*self.tasks.values(), return_exceptions=True)
         faults = [r for r in results if isinstance(r, BaseException) and not isinstance(r, asyncio.CancelledError)]

@@ -72,6 +72,7 @@ def test_all_that_is_known(lines: list[dict[str, Any]]) -> None:
     ]
 
 
+@pytest.mark.case("H5")
 def test_what_is_not_known_is_left_out(lines: list[dict[str, Any]]) -> None:
     AttemptLog("all").write(record(GOOD, attempt=2), superseded=True)
     assert lines[0]["event"] == "delivery.superseded"

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 
 import asyncpg
+import pytest
 
 from hookpost_server.delivery.breakers import MOST, Breakers
 from hookpost_server.domain import ids
@@ -108,6 +109,7 @@ async def test_few_posts_while_it_is_down_and_all_delivered_after(database: Data
     assert len(receiver.requests) == count + wasted + 3
 
 
+@pytest.mark.case("H8")
 async def test_exactly_one_probe_of_thousands_due(database: Database, sql: asyncpg.Connection) -> None:
     clock, shop = Clock(), Shop()
     async with receiving(shop) as receiver:

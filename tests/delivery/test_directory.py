@@ -24,6 +24,7 @@ from hookpost_server.store.events import Events
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.faults.proxy import Proxy
+from tests.keys import RING
 from tests.store import making
 from tests.store.conftest import OpenDatabase
 from tests.store.making import TENANT
@@ -35,7 +36,7 @@ class Counting(Webhooks):
     """The real store, which counts what it is asked."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
+        super().__init__(database, RING)
         self.loads: list[int] = []
         self.checks: list[int] = []
 
@@ -144,6 +145,17 @@ async def test_without_the_database(open_database: OpenDatabase, proxy: Proxy, m
         checks = len(store.checks)
         await making.until(lambda: len(store.checks) > checks or not directory._entries)
         await proxy.open()
+        assert await directory.get(made.id, 1) == made
+
+
+async def test_what_was_read_too_slowly_is_not_gone_by(store: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key may have been rotated meanwhile, and the caller of that been told that it signs no more."""
+    made = await making.webhook(store)
+    async with running(Directory(store)) as directory:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "READ_WITHIN", 0.0)
+            with pytest.raises(errors.DatabaseUnavailable):
+                await directory.get(made.id, 1)
         assert await directory.get(made.id, 1) == made
 
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from hookpost_server.domain import ids, signing
+from hookpost_server.domain import ids, sealing, signing
 from hookpost_server.domain.delivery import Result, State
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.webhook import State as WebhookState
 from hookpost_server.store.database import Database
 from tests.store import making
@@ -109,6 +110,7 @@ async def test_retry_after_is_obeyed(database: Database) -> None:
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.case("D13")
 async def test_410_suspends_the_webhook(database: Database) -> None:
     async with receiving(answering(410)) as receiver, Engine(database).running() as engine:
         webhook = await engine.webhook(receiver.url, retry_policy=retries(0.0))
@@ -129,7 +131,9 @@ async def test_a_stored_fault_of_ours_ends_after_three_attempts(database: Databa
     async with receiving() as receiver, Engine(database).running() as engine:
         bad = await engine.webhook(receiver.url + "/bad", retry_policy=retries(*[0.0] * 10))
         await sql.execute(
-            "update webhooks set headers = $2 where id = $1", bad.id, json.dumps({"X-A": "a\r\nEvil: 1"}).encode()
+            "update webhooks set headers = $2 where id = $1",
+            bad.id,
+            making.sealed(json.dumps({"X-A": "a\r\nEvil: 1"}).encode(), bad.id, sealing.HEADERS),
         )
         good = await engine.webhook(receiver.url, event_types=("*",))
         (event,) = await engine.emit()
@@ -389,8 +393,10 @@ async def test_a_webhook_that_can_not_be_read_harms_no_other(database: Database,
         bad = await engine.webhook(receiver.url + "/bad", max_in_flight=1)
         good = await engine.webhook(receiver.url + "/good")
         mute = await engine.webhook(receiver.url + "/mute")
-        await sql.execute("update webhooks set headers = 'not json', version = version + 1 where id = $1", bad.id)
-        await sql.execute("update signing_keys set secret = '\\xff' where webhook_id = $1", mute.id)
+        put = "update webhooks set headers = $2, version = version + 1 where id = $1"
+        await sql.execute(put, bad.id, making.sealed(b"not json", bad.id, sealing.HEADERS))
+        cut = "update signing_keys set secret = substr(secret, 1, length(secret) - 1) where webhook_id = $1"
+        await sql.execute(cut, mute.id)
         events = await engine.emit(5)
         for event in events:
             assert (await engine.ended(event, good)).state is State.SUCCEEDED
@@ -399,12 +405,13 @@ async def test_a_webhook_that_can_not_be_read_harms_no_other(database: Database,
         assert {request.line for request in receiver.requests} == {"POST /hook/good HTTP/1.1"}
         later = "select count(*) from deliveries where state = 1 and attempt_count = 0 and due_at > now()"
         assert await sql.fetchval(later) == 10
-        await sql.execute("update webhooks set headers = '{}', version = version + 1 where id = $1", bad.id)
+        await sql.execute(put, bad.id, making.sealed(b"{}", bad.id, sealing.HEADERS))
         await sql.execute("update deliveries set due_at = now() where state = 1")  # the leases are over
         for event in events:
             assert (await engine.ended(event, bad)).state is State.SUCCEEDED
 
 
+@pytest.mark.case("H1")
 async def test_no_retry_of_a_webhook_that_was_disabled_while_its_post_was_under_way(database: Database) -> None:
     gate = Gate()
 
@@ -459,6 +466,7 @@ async def test_deliveries_of_a_deleted_webhook_in_the_queue_are_cancelled(
         assert receiver.connections == 0
 
 
+@pytest.mark.case("H2")
 async def test_what_is_due_goes_by_the_settings_of_now(database: Database) -> None:
     """URL and key are those of the attempt's moment, not of the event's."""
     async with receiving(answering(500)) as before, receiving() as after, Engine(database).running() as engine:
@@ -468,11 +476,11 @@ async def test_what_is_due_goes_by_the_settings_of_now(database: Database) -> No
         await engine.webhooks.update(
             TENANT, webhook.id, lambda s: dataclasses.replace(s, url=after.url, retry_policy=retries(0.0, 0.0, 0.0))
         )
-        _, secret = await engine.webhooks.rotate_key(TENANT, webhook.id, "a-key-of-today-and-tomorrow", 0)
+        _, secret = await engine.webhooks.rotate_key(TENANT, webhook.id, Secret("a-key-of-today-and-tomorrow"), 0)
         (fresh,) = await engine.emit()
         assert (await engine.ended(fresh, webhook)).state is State.SUCCEEDED
         (request,) = after.requests
-        assert request.header(SIGNATURE) == signing.hex_signature(secret, request.body)
+        assert request.header(SIGNATURE) == signing.hex_signature(secret.reveal(), request.body)
         assert (
             request.header(
                 "webhook-signature",
@@ -488,7 +496,7 @@ async def test_what_is_due_goes_by_the_settings_of_now(database: Database) -> No
 async def test_a_rotation_with_overlap_signs_with_both(database: Database) -> None:
     async with receiving() as receiver, Engine(database).running() as engine:
         webhook = await engine.webhook(receiver.url)
-        await engine.webhooks.rotate_key(TENANT, webhook.id, "a-key-of-today-and-tomorrow", 3600)
+        await engine.webhooks.rotate_key(TENANT, webhook.id, Secret("a-key-of-today-and-tomorrow"), 3600)
         (event,) = await engine.emit()
         await engine.ended(event, webhook)
         (request,) = receiver.requests

@@ -9,11 +9,15 @@ import pytest
 import trustme
 
 from hookpost_server.delivery import handshakes
+from hookpost_server.delivery.curl_sender import CurlSender
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.handshakes import Handshakes
+from hookpost_server.delivery.seats import Seats
 from hookpost_server.domain.delivery import Result
+from tests.store.making import until
 
 from .asking import send
-from .conftest import MakeSender
+from .conftest import LOCAL, MakeSender
 from .test_sender_tls import serving
 from .wire import receiving
 
@@ -82,3 +86,55 @@ async def test_every_sender_gives_its_turns_back(
             assert (await send(sender, receiver.url)).result is Result.SUCCEEDED
         assert (began, receiver.connections) == (7, 1)
     assert not sender._handshakes._slots.locked()  # type: ignore[attr-defined]
+
+
+async def test_a_cancelled_wait_delays_nobody() -> None:
+    turns = Handshakes(most=100, spacing=0.05)
+    assert await turns.begin()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    waiting = [asyncio.create_task(turns.begin()) for _ in range(50)]
+    await asyncio.sleep(0)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert await turns.begin()
+    assert loop.time() - began < 1  # 2.5 s if each had kept its place
+
+
+async def test_a_seat_that_is_left_ends_the_wait_for_a_turn() -> None:
+    turns, seats = Handshakes(most=1, spacing=0.0), Seats()
+    assert await seats.take(turns)
+    waiting = [asyncio.create_task(seats.take(turns)) for _ in range(2)]
+    await until(lambda: turns._slots._waiters)
+    turns.end()  # a turn for the first, and none for the second
+    await until(waiting[0].done)
+    assert await waiting[0]
+    seats.leave(kept=False)
+    assert not waiting[1].done()
+    seats.leave(kept=True)
+    assert not await waiting[1]
+    turns.end()
+    assert not turns._slots.locked()
+
+
+async def test_a_seat_is_not_lost_by_a_cancelled_wait() -> None:
+    turns, seats = Handshakes(most=1, spacing=0.0), Seats()
+    assert await seats.take(turns)
+    waiting = asyncio.create_task(seats.take(turns))
+    await until(lambda: turns._slots._waiters)
+    seats.leave(kept=True)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert not await seats.take(turns), "the seat is free for the next"
+
+
+async def test_many_requests_to_one_host_need_few_handshakes(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
+    """Who waits for a turn goes on as soon as a connection is free: a busy host is not held to the turns' pace."""
+    sender = CurlSender(Gate(LOCAL), tls=trusting)
+    sender._handshakes = Handshakes(spacing=3600.0)  # one turn, and never another
+    async with receiving(tls=serving(authority.issue_cert("127.0.0.1"))) as receiver:
+        outcomes = await asyncio.gather(*(send(sender, receiver.url) for _ in range(200)))
+        assert {each.result for each in outcomes} == {Result.SUCCEEDED}
+        assert receiver.connections == 1
+    await sender.close()

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from hookpost_server.delivery.egress import socket_factory
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.domain.addresses import AddressPolicy
 from hookpost_server.domain.delivery import Result
 
@@ -38,6 +39,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("host", LITERALS + NAMES + ODD)
+@pytest.mark.case("A1", "A4", "A5", "B1", "B2", "B5", "B12")
 async def test_this_machine_is_not_reached(make_sender: MakeSender, host: str) -> None:
     """Listeners on all addresses of both families would see it."""
     sender = make_sender(AddressPolicy())
@@ -56,6 +58,7 @@ async def test_this_machine_is_not_reached(make_sender: MakeSender, host: str) -
 
 
 @pytest.mark.parametrize("host", ELSEWHERE)
+@pytest.mark.case("A2", "A6", "A8")
 async def test_private_addresses_are_refused(make_sender: MakeSender, host: str) -> None:
     everything = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
     for policy in (AddressPolicy(), AddressPolicy(allow=everything, deny=everything)):
@@ -77,6 +80,7 @@ async def test_what_is_allowed_is_reached(make_sender: MakeSender) -> None:
         assert (outcome.result, receiver.connections) == (Result.ADDRESS_REFUSED, 0)
 
 
+@pytest.mark.case("D1")
 async def test_a_redirect_is_no_way_around(make_sender: MakeSender) -> None:
     only = AddressPolicy(allow=(ipaddress.ip_network("127.0.0.1/32"),))
     async with receiving(host="127.0.0.2") as forbidden, receiving() as receiver:
@@ -90,7 +94,8 @@ async def test_a_redirect_is_no_way_around(make_sender: MakeSender) -> None:
 
 
 @pytest.mark.parametrize("address", ["v1.fe80::a", "localhost", "", "127.0.0.1/8", "0x7f.0.0.1"])
+@pytest.mark.case("B12")
 def test_what_can_not_be_parsed_is_refused(address: str) -> None:
-    make = socket_factory(AddressPolicy(allow=(ipaddress.ip_network("0.0.0.0/0"),)))
+    make = socket_factory(Gate(AddressPolicy(allow=(ipaddress.ip_network("0.0.0.0/0"),))))
     with pytest.raises(OSError, match="refused"):
         make((socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 80)))

@@ -58,6 +58,7 @@ async def test_status(sender: Sender, status: int, result: Result) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.case("D1")
 async def test_redirects_are_not_followed(sender: Sender, status: int) -> None:
     async with receiving() as elsewhere:
         for location in (elsewhere.url, "/hook", "//127.0.0.1/", "http://169.254.169.254/"):
@@ -85,6 +86,7 @@ async def test_the_body_is_cut_at_the_cap(sender: Sender, size: int) -> None:
         (OK + b"content-length: 99999999999\r\n\r\n", b"x" * 4096),
     ],
 )
+@pytest.mark.case("D3")
 async def test_an_endless_body_is_left(sender: Sender, head: bytes, part: bytes) -> None:
     async with receiving(endless(head, part)) as receiver:
         outcome = await send(sender, receiver.url)
@@ -97,6 +99,7 @@ async def test_an_endless_body_is_left(sender: Sender, head: bytes, part: bytes)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "nonsense"])
+@pytest.mark.case("D2")
 async def test_nothing_is_decompressed(sender: Sender, encoding: str) -> None:
     bomb = gzip.compress(bytes(20_000_000))
     async with receiving(answering(200, bomb, f"content-encoding: {encoding}\r\n")) as receiver:
@@ -104,6 +107,7 @@ async def test_nothing_is_decompressed(sender: Sender, encoding: str) -> None:
     assert (outcome.result, outcome.body) == (Result.SUCCEEDED, bomb[:BODY_CAP])
 
 
+@pytest.mark.case("D4")
 async def test_a_drip_in_the_headers_ends_at_the_deadline(sender: Sender) -> None:
     async with receiving(endless(OK, b"x", 0.02)) as receiver:
         outcome = await send(sender, receiver.url, timeout=SOON)
@@ -112,6 +116,7 @@ async def test_a_drip_in_the_headers_ends_at_the_deadline(sender: Sender) -> Non
         await receiver.until(lambda r: r.closed == 1)
 
 
+@pytest.mark.case("D4")
 async def test_a_drip_in_the_body_is_a_success_by_its_status(sender: Sender) -> None:
     async with receiving(endless(OK + b"content-length: 5000\r\n\r\n", b"x", 0.02)) as receiver:
         outcome = await send(sender, receiver.url, timeout=SOON)
@@ -123,6 +128,7 @@ async def test_a_drip_in_the_body_is_a_success_by_its_status(sender: Sender) -> 
         assert (outcome.result, outcome.status, outcome.truncated) == (Result.BAD_STATUS, 503, True)
 
 
+@pytest.mark.case("C8")
 async def test_silence_ends_at_the_deadline(sender: Sender) -> None:
     async with receiving(Exchange.left) as receiver:
         outcome = await send(sender, receiver.url, timeout=SOON)
@@ -130,6 +136,7 @@ async def test_silence_ends_at_the_deadline(sender: Sender) -> None:
         await receiver.until(lambda r: r.closed == 1)
 
 
+@pytest.mark.case("D11")
 async def test_a_body_that_breaks_off_is_decided_by_its_status(sender: Sender) -> None:
     for head, body in (
         (b"content-length: 50\r\n\r\n", b"12345"),
@@ -167,6 +174,7 @@ async def test_a_body_that_breaks_off_is_decided_by_its_status(sender: Sender) -
     ],
     ids=lambda answer: repr(answer[:36]),
 )
+@pytest.mark.case("D6")
 async def test_nonsense_is_an_invalid_response(sender: Sender, answer: bytes) -> None:
     async with receiving(saying(answer)) as receiver:
         outcome = await send(sender, receiver.url)
@@ -192,6 +200,7 @@ async def test_odd_but_valid_answers(sender: Sender) -> None:
         assert header is None or header in outcome.headers
 
 
+@pytest.mark.case("D5")
 async def test_endless_interim_answers_end_at_the_deadline(sender: Sender) -> None:
     for interim in (b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"):
         async with receiving(endless(b"", interim, 0.001)) as receiver:
@@ -200,6 +209,7 @@ async def test_endless_interim_answers_end_at_the_deadline(sender: Sender) -> No
             await receiver.until(lambda r: r.closed == 1)
 
 
+@pytest.mark.case("D5")
 async def test_switching_protocols_is_a_failure(sender: Sender) -> None:
     async with receiving(saying(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")) as receiver:
         outcome = await send(sender, receiver.url, timeout=SOON)
@@ -236,12 +246,14 @@ async def test_headers_are_kept_within_bounds(sender: Sender) -> None:
         ("Fri, 21 Aug 1998 10:00:00 GMT", 0.0),
     ],
 )
+@pytest.mark.case("D9")
 async def test_retry_after(sender: Sender, value: str, seconds: float | None) -> None:
     async with receiving(answering(503, b"", f"retry-after: {value}\r\n")) as receiver:
         outcome = await send(sender, receiver.url)
     assert (outcome.status, outcome.retry_after) == (503, seconds)
 
 
+@pytest.mark.case("D9")
 async def test_retry_after_twice_or_far_away(sender: Sender) -> None:
     async with receiving(answering(429, b"", "retry-after: 5\r\nretry-after: 9\r\n")) as receiver:
         assert (await send(sender, receiver.url)).retry_after in (5.0, 9.0)
@@ -253,6 +265,7 @@ async def test_retry_after_twice_or_far_away(sender: Sender) -> None:
         assert (await send(sender, receiver.url)).retry_after is None
 
 
+@pytest.mark.case("D10")
 async def test_an_answer_before_the_request_was_read(sender: Sender) -> None:
     """413 and the end while the body is still on its way: its status if it arrived, else a lost connection."""
 

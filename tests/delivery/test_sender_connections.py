@@ -29,6 +29,7 @@ async def cut_headers(exchange: Exchange) -> None:
     await exchange.send(b"HTTP/1.1 200 OK\r\nx-half: ")
 
 
+@pytest.mark.case("C8")
 async def test_closed_before_the_answer(sender: Sender) -> None:
     for answer in (close, reset):
         async with receiving(answer) as receiver:
@@ -47,6 +48,7 @@ async def test_closed_amid_the_headers(sender: Sender) -> None:
         assert len(receiver.requests) == 1
 
 
+@pytest.mark.case("C8")
 async def test_closed_right_after_it_was_accepted(sender: Sender) -> None:
     async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
@@ -64,6 +66,7 @@ async def test_refused(sender: Sender) -> None:
     assert (outcome.result, outcome.error) == (Result.CONNECT_FAILED, "connection refused")
 
 
+@pytest.mark.case("C8")
 async def test_a_black_hole_ends_at_the_deadline(sender: Sender) -> None:
     """A listener whose queue is full drops every SYN."""
     with socket.socket() as full:
@@ -84,6 +87,7 @@ async def test_a_black_hole_ends_at_the_deadline(sender: Sender) -> None:
     assert outcome.error == "timed out after 0.4 s while connecting"
 
 
+@pytest.mark.case("C4")
 async def test_a_name_that_does_not_exist(sender: Sender) -> None:
     outcome = await send(sender, "http://no-such-host.invalid/")
     assert (outcome.result, outcome.error) == (Result.DNS_FAILED, "the host's name could not be resolved")
@@ -96,6 +100,7 @@ async def test_connections_are_used_again(sender: Sender) -> None:
         assert receiver.connections == 1
 
 
+@pytest.mark.case("C9")
 async def test_an_idle_connection_that_the_receiver_closed(sender: Sender) -> None:
     async with receiving(answering(keep=False)) as receiver:
         for count in range(1, 6):
@@ -105,6 +110,7 @@ async def test_an_idle_connection_that_the_receiver_closed(sender: Sender) -> No
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.case("C9")
 async def test_an_idle_connection_that_is_closed_while_the_request_is_on_its_way(sender: Sender, how: str) -> None:
     """The receiver never takes the second request from the old connection; it gets it once, by a fresh one."""
     taken = 0
@@ -131,6 +137,7 @@ async def test_an_idle_connection_that_is_closed_while_the_request_is_on_its_way
     assert (first.result, second.result, taken) == (Result.SUCCEEDED, Result.SUCCEEDED, 2)
 
 
+@pytest.mark.case("C9")
 async def test_all_idle_connections_may_be_dead(sender: Sender) -> None:
     """As after a receiver's restart. libcurl goes through them one by one, aiohttp takes a fresh one at once."""
 
@@ -197,6 +204,7 @@ async def test_a_large_body(sender: Sender) -> None:
         assert receiver.requests[0].body == body
 
 
+@pytest.mark.case("D8")
 async def test_cookies_are_not_kept(sender: Sender) -> None:
     async with receiving(answering(200, b"", "set-cookie: a=1; path=/\r\nset-cookie: b=2\r\n")) as receiver:
         for path in ("hook", "hook", "other"):
@@ -204,6 +212,7 @@ async def test_cookies_are_not_kept(sender: Sender) -> None:
         assert [request.header("cookie") for request in receiver.requests] == [None] * 3
 
 
+@pytest.mark.case("C6")
 async def test_the_environment_has_no_say(
     make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -223,6 +232,7 @@ async def test_the_environment_has_no_say(
         assert proxy.connections == 0
 
 
+@pytest.mark.case("C8")
 async def test_one_slow_receiver_holds_nobody_else(sender: Sender) -> None:
     """There is no common pool of connections to wait for: 150 hang, and the next one is served at once."""
     async with receiving(Exchange.left) as slow, receiving() as fast:

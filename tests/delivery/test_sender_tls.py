@@ -64,6 +64,7 @@ def _old_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("bad", [_self_signed, _wrong_host, _expired, _not_yet, _old_tls])
+@pytest.mark.case("C7")
 async def test_a_bad_certificate(  # type: ignore[no-untyped-def]
     make_sender: MakeSender, authority: trustme.CA, trusting: ssl.SSLContext, bad
 ) -> None:
@@ -79,6 +80,7 @@ async def test_a_bad_certificate(  # type: ignore[no-untyped-def]
         assert (receiver.requests, receiver.received) == ([], 0)
 
 
+@pytest.mark.case("C7")
 async def test_the_systems_authorities_are_the_default(make_sender: MakeSender, authority: trustme.CA) -> None:
     async with receiving(tls=serving(authority.issue_cert("127.0.0.1"))) as receiver:
         outcome = await send(make_sender(), receiver.url)
@@ -101,6 +103,7 @@ async def test_a_handshake_that_never_ends(make_sender: MakeSender, trusting: ss
         await silent.until(lambda r: r.closed == 1)
 
 
+@pytest.mark.case("C6")
 def test_the_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     context = tls_context()

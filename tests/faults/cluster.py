@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hookpost_server.config import Address
+from tests.keys import MASTER_KEY
 from tests.rpc.serving import eventually
 
 ANY_PORT = Address("127.0.0.1", 0)
@@ -75,6 +76,7 @@ class Cluster:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
         environ = clean | {
             "HOOKPOST_DATABASE_URL": self.url,
+            "HOOKPOST_MASTER_KEY": MASTER_KEY,
             "HOOKPOST_METRICS_ADDRESS": "off",  # several servers run at once
             "HOOKPOST_CONSOLE_ADDRESS": "off",
             "HOOKPOST_GRPC_ADDRESS": str(address),

@@ -7,7 +7,7 @@ import pytest
 from .every import EXPERIMENTS
 from .experiment import Experiment, NotHere
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("experiment", [each for each in EXPERIMENTS if each.quick], ids=lambda each: each.name)

@@ -34,7 +34,7 @@ async def _webhooks_are_as_set(stage: Stage, tenant_id: str, model: Model) -> No
             retry_policy=webhook.policy,
         )
         in_force = [key.secret for key in webhook.keys if key.expires is None or key.expires > model.now]
-        assert [key.secret for key in real.keys] == in_force
+        assert [key.secret.reveal() for key in real.keys] == in_force
     wanted = {(webhook.id, pattern) for webhook in model.live for pattern in webhook.patterns}
     assert await stage.subscriptions(tenant_id) == wanted
 

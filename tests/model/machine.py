@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Claim, Record, State, Trigger, conclude
 from hookpost_server.domain.event import Event
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.webhook import Settings
 from hookpost_server.domain.webhook import State as WebhookState
 from hookpost_server.store.cursor import Cursor, Wanted
@@ -54,7 +55,7 @@ class Machine(RuleBasedStateMachine):
     @rule(given=SETTINGS)
     def create(self, given: dict[str, Any]) -> None:
         secret = self.secret()
-        made = self.stage.run(self.stage.webhooks.create(self.tenant, making.settings(**given), secret))
+        made = self.stage.run(self.stage.webhooks.create(self.tenant, making.settings(**given), Secret(secret)))
         webhook = Subscriber(made.id, "", (), 0, POLICIES[0], [Key(secret)])
         self.set(webhook, given)
         self.model.webhooks.append(webhook)
@@ -100,7 +101,7 @@ class Machine(RuleBasedStateMachine):
     def rotate_key(self, data: st.DataObject, overlap: float) -> None:
         webhook = self.choose(data, "webhook", self.model.live)
         secret = self.secret()
-        self.stage.run(self.stage.webhooks.rotate_key(self.tenant, webhook.id, secret, overlap))
+        self.stage.run(self.stage.webhooks.rotate_key(self.tenant, webhook.id, Secret(secret), overlap))
         until = self.model.now + overlap
         for key in webhook.keys:
             key.expires = until if key.expires is None else min(key.expires, until)

@@ -18,6 +18,7 @@ from hookpost_server.store.partitions import Partitions
 from hookpost_server.store.replays import Replays
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 from .expected import LEASE
 
@@ -40,7 +41,7 @@ class Stage:
         return cls(runner, database, sql)
 
     def __post_init__(self) -> None:
-        self.webhooks = Webhooks(self.database, open_types=True)
+        self.webhooks = Webhooks(self.database, RING, open_types=True)
         self.events = Events(self.database, lease=LEASE)
         self.deliveries = Deliveries(self.database, lease=LEASE)
         self.suspensions = Suspensions(self.database, Events(self.database, lease=LEASE))

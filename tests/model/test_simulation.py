@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+import pytest
+
 from hookpost_server.domain import retry
 from hookpost_server.domain.delivery import Conclusion, Outcome, Result, State, Trigger, answered, conclude
 from hookpost_server.domain.retry import MAX_DELAY, MAX_DELAYS, MAX_JITTER, MAX_TOTAL, RetryPolicy, Schedule
@@ -128,6 +130,7 @@ class Life:
         return self.dice.choice((-1.0, 1.0, self.dice.uniform(-1, 1)))
 
 
+@pytest.mark.long
 def test_every_schedule_ends_as_its_policy_says() -> None:
     first = random.randrange(2**40)
     lengths: set[int] = set()

@@ -31,6 +31,7 @@ from hookpost.v1 import (
 )
 from hookpost_server import app
 from hookpost_server.config import Address, Config
+from tests.keys import MASTER_KEY
 
 T = TypeVar("T")
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -151,6 +152,7 @@ def config(database_url: str, **settings: Any) -> Config:
     given = {
         "grpc_address": Address("127.0.0.1", 0),
         "metrics_address": None,
+        "master_key": MASTER_KEY,
         "console_address": None,
         "allow_http": True,
         "allow_networks": LOOPBACK,

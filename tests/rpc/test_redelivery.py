@@ -62,6 +62,7 @@ async def test_it_is_not_retried_again(client: Client, receiver: Receiver) -> No
     assert [attempt.trigger for attempt in entry.attempts] == [SCHEDULED, REDELIVERY, REDELIVERY]
 
 
+@pytest.mark.case("H3")
 async def test_not_while_it_is_pending(client: Client, receiver: Receiver) -> None:
     receiver.hold()
     await client.create(receiver.url)
@@ -104,6 +105,7 @@ async def test_to_a_disabled_one_it_waits(client: Client, receiver: Receiver) ->
     assert other.id
 
 
+@pytest.mark.case("H3")
 async def test_ten_at_once_are_one(client: Client, receiver: Receiver) -> None:
     await client.create(receiver.url)
     event = await client.emit()

@@ -7,8 +7,10 @@ from google.protobuf import duration_pb2
 from hookpost.v1 import delivery_pb2, delivery_service_pb2, webhook_pb2, webhook_service_pb2
 from hookpost_server import __version__, app
 from hookpost_server.delivery import directory
+from hookpost_server.domain import ids, sealing
 from tests.receiver import Received, Receiver
 from tests.rpc.serving import Client, config, connected, refused, serving
+from tests.store import making
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -186,10 +188,10 @@ async def test_one_that_could_not_be_made(client: Client, receiver: Receiver, mo
     """There is nothing to show, and the rest of the entry is told all the same."""
     webhook = await client.create(receiver.url, retry_policy=AT_ONCE)
     connection = await asyncpg.connect(module_database_url)
+    webhook_id = ids.parse(ids.WEBHOOK, webhook.id)
+    bad = making.sealed(b'{"Host": "a"}', webhook_id, sealing.HEADERS, client.tenant)
     for table in ("webhooks", "webhook_revisions"):
-        await connection.execute(
-            f"update {table} set headers = $2 where tenant_id = $1", client.tenant, b'{"Host": "a"}'
-        )
+        await connection.execute(f"update {table} set headers = $2 where tenant_id = $1", client.tenant, bad)
     await connection.close()
     entry = await client.delivery(await delivered(client))
     assert {attempt.outcome for attempt in entry.attempts} == {delivery_pb2.ATTEMPT_OUTCOME_INTERNAL}

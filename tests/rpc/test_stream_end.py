@@ -49,7 +49,9 @@ async def test_closed_amid_the_answers(
             reading.clear()
 
     log = DeliveryLog(database)
-    group = GroupCommit(events, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None)
+    group = GroupCommit(
+        events, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None, unanswered=print
+    )
     intake = Intake(KnownTypes(event_types, open_names=True), database.now)
     service = EventService(
         intake, group, events, log, webhooks, event_types, FirstAttempts(log), Metrics(), trace.unrecorded

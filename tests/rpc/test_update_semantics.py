@@ -109,6 +109,7 @@ async def test_events(nodes: list[Client], receiver: Receiver) -> None:
             assert tuple(found) == counts
 
 
+@pytest.mark.case("H2")
 async def test_a_retry_goes_by_what_holds_then(nodes: list[Client], receiver: Receiver) -> None:
     """The entry's first attempt went to a URL that was wrong."""
     receiver.decide = lambda request: (200 if request.path == "/right" else 500, "")
@@ -140,6 +141,7 @@ async def entries(client: Client) -> list[delivery_pb2.Delivery]:
 
 
 @pytest.mark.parametrize("by", [0, 1], ids=["same-node", "other-node"])
+@pytest.mark.case("H1")
 async def test_disable_and_enable(nodes: list[Client], receiver: Receiver, by: int) -> None:
     """Soon nothing new starts; what is under way ends; what waits is kept and goes on; new events are not for it."""
     client, count = nodes[0], 30
@@ -175,6 +177,7 @@ async def test_disable_and_enable(nodes: list[Client], receiver: Receiver, by: i
 
 
 @pytest.mark.parametrize("by", [0, 1], ids=["same-node", "other-node"])
+@pytest.mark.case("H1")
 async def test_delete(nodes: list[Client], receiver: Receiver, by: int) -> None:
     """What has not ended is cancelled at once and its log stays; what is under way ends without a trace."""
     client = nodes[0]

@@ -42,6 +42,13 @@ def every_setting() -> dict[str, object]:
     }
 
 
+def as_shown() -> dict[str, object]:
+    """What sounds like a secret is not shown."""
+    return every_setting() | {
+        "headers": {"X-Team": "crm", "Authorization": "***", "content-type": "application/vnd.acme+json"}
+    }
+
+
 def settings_of(webhook: webhook_pb2.Webhook) -> dict[str, object]:
     return {name: _plain(getattr(webhook, name)) for name in every_setting()}
 
@@ -97,7 +104,7 @@ class TestCreate:
 
     async def test_every_setting_comes_back(self, client: Client) -> None:
         webhook = await client.create(**every_setting())
-        assert settings_of(webhook) == every_setting()
+        assert settings_of(webhook) == as_shown()
         assert await client.webhook(webhook.id) == webhook
 
     async def test_output_only_fields_are_ignored(self, client: Client) -> None:
@@ -268,10 +275,30 @@ class TestList:
 
 
 class TestUpdate:
+    async def test_a_hidden_value_given_back_stays(self, client: Client, receiver: Receiver) -> None:
+        webhook = await client.create(receiver.url, headers={"Authorization": "Bearer abc", "X-Team": "crm"})
+        read = await client.webhook(webhook.id)
+        assert dict(read.headers) == {"Authorization": "***", "X-Team": "crm"}
+        await client.update(webhook.id, "headers", headers={**read.headers, "X-Team": "ops", "X-Api-Key": "k"})
+        assert dict((await client.webhook(webhook.id)).headers)["X-Api-Key"] == "***"
+        await client.test(webhook.id, "User.Created")
+        await client.test(webhook.id, "User.Created", headers={"Authorization": "***"})
+        stored, given = await receiver.received(2)
+        assert [stored.headers[name] for name in ("authorization", "x-team", "x-api-key")] == ["Bearer abc", "ops", "k"]
+        assert (given.headers["authorization"], "x-team" in given.headers) == ("Bearer abc", False)
+
+    async def test_nothing_is_stored_by_the_name_of_a_hidden_value(self, client: Client) -> None:
+        webhook = await client.create(headers={"Authorization": "Bearer abc"})
+        answer = await refused(client.update(webhook.id, "headers", headers={"X-Api-Key": "***"}))
+        assert answer.violations.keys() == {'webhook.headers["X-Api-Key"]'}
+        assert (await refused(client.create(headers={"X-Api-Key": "***"}))).violations.keys() == {
+            'webhook.headers["X-Api-Key"]'
+        }
+
     async def test_named_fields_only(self, client: Client) -> None:
         before = await client.create(**every_setting())
         after = await client.update(before.id, "name", "timeout", name="new", timeout=seconds(1), rate_limit=7)
-        assert settings_of(after) == every_setting() | {"name": "new", "timeout": seconds(1)}
+        assert settings_of(after) == as_shown() | {"name": "new", "timeout": seconds(1)}
         assert after.etag != before.etag
         assert after.update_time.ToNanoseconds() > before.update_time.ToNanoseconds()
         assert after.create_time == before.create_time
@@ -281,7 +308,7 @@ class TestUpdate:
     async def test_without_a_mask_what_is_set(self, client: Client) -> None:
         before = await client.create(**every_setting())
         after = await client.update(before.id, name="new", labels={"a": "b"})
-        assert settings_of(after) == every_setting() | {"name": "new", "labels": {"a": "b"}}
+        assert settings_of(after) == as_shown() | {"name": "new", "labels": {"a": "b"}}
 
     async def test_everything(self, client: Client) -> None:
         before = await client.create(**every_setting())
@@ -293,7 +320,7 @@ class TestUpdate:
     async def test_named_and_not_set_is_put_back(self, client: Client, name: str) -> None:
         before = await client.create(**every_setting())
         after = await client.update(before.id, name)
-        assert settings_of(after) == every_setting() | {name: DEFAULTS[name]}
+        assert settings_of(after) == as_shown() | {name: DEFAULTS[name]}
 
     async def test_camel_case_as_tools_write_it(self, client: Client) -> None:
         before = await client.create(**every_setting())
@@ -303,7 +330,7 @@ class TestUpdate:
         )
         request = json_format.Parse(text, webhook_service_pb2.UpdateWebhookRequest())
         after = (await client.webhooks.UpdateWebhook(request)).webhook
-        assert settings_of(after) == every_setting() | {"max_in_flight": 5, "rate_limit": 0.0}
+        assert settings_of(after) == as_shown() | {"max_in_flight": 5, "rate_limit": 0.0}
 
     async def test_a_path_may_occur_twice(self, client: Client) -> None:
         before = await client.create()

@@ -1,4 +1,4 @@
-"""A server that needs keys, for a module's tests."""
+"""Senders of each kind, receivers, databases, and a server that needs keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,23 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.rpc.conftest import client, module_database_url, receiver, server  # noqa: F401  (fixtures)
+from tests.delivery.conftest import (  # noqa: F401
+    authority,
+    database,
+    deliveries,
+    events,
+    make_sender,
+    open_database,
+    other_sql,
+    proxy,
+    sender,
+    shared_database_url,
+    sql,
+    suspensions,
+    trusting,
+    webhooks,
+)
+from tests.rpc.conftest import client, module_database_url, receiver, server  # noqa: F401
 from tests.security.calling import Secured, securing
 
 

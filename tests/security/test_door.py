@@ -13,7 +13,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from hookpost.emitter import EmitError, Emitter
+from hookpost import Emitter, HookpostError
 from hookpost.v1.event_service_pb2 import EmitEventRequest
 from hookpost_server.actions import failure_limit
 from hookpost_server.actions.failure_limit import FailureLimit
@@ -156,7 +156,7 @@ class TestNobody:
             assert (await emitter.emit(event)).event_id
         monkeypatch.delenv("HOOKPOST_API_KEY")
         async with Emitter(secured.channel) as emitter:
-            with pytest.raises(EmitError) as caught:
+            with pytest.raises(HookpostError) as caught:
                 await emitter.emit(event)
         assert caught.value.code == UNAUTHENTICATED
 

@@ -11,9 +11,11 @@ from typing import Any
 import grpc
 import pytest
 
+from hookpost_server import app, supervisor
 from hookpost_server.config import Address, Config
 from hookpost_server.domain.api_key import ALL_TENANTS, Scope
-from hookpost_server.startup import Exposed, StartError, check_exposure
+from hookpost_server.listening import Exposed, check_exposure
+from hookpost_server.startup import StartError
 from hookpost_server.store.api_keys import ApiKeys
 from hookpost_server.store.database import Database
 from tests.rpc.serving import Client, config, serving
@@ -96,43 +98,33 @@ async def test_f16_behind_a_proxy_keys_are_still_needed(database_url: str) -> No
         await Caller(channel, text).call(method, request_of(method))
 
 
-async def hookpost(*arguments: str, **environ: str) -> tuple[int | None, str]:
-    """Exit code and what a process said on standard error."""
+@pytest.mark.parametrize("serve", [app.serve, supervisor.serve], ids=["one process", "several"])
+async def test_f16_nothing_is_begun_for_nothing(serve: Any, tmp_path: Path) -> None:
+    with pytest.raises(Exposed):
+        await serve(Config(grpc_address=EVERYWHERE, data_dir=tmp_path), ready=print, stop=asyncio.Event())
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_f16_the_process_ends_with_78(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
+    options = ("--grpc-address", "0.0.0.0:0", "--data-dir", str(tmp_path))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hookpost_server.cli.main", *arguments),
-        env=clean | environ,
+        *(sys.executable, "-m", "hookpost_server.cli.main", "serve", *options),
+        env=clean,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(60):
         _, said = await process.communicate()
-    return process.returncode, said.decode()
+    assert process.returncode == 78
+    assert said.startswith(b"Error: HOOKPOST_GRPC_ADDRESS=0.0.0.0:0 is beyond loopback")
+    assert b"HOOKPOST_TLS_CERT" in said
 
 
-@pytest.mark.parametrize("command", [("serve",), ("dev",), ("serve", "--processes", "2")], ids=" ".join)
-async def test_f16_the_process_ends_with_78(command: tuple[str, ...], tmp_path: Path) -> None:
-    code, said = await hookpost(*command, "--grpc-address", "0.0.0.0:0", "--data-dir", str(tmp_path))
-    assert code == 78
-    assert said.startswith("Error: HOOKPOST_GRPC_ADDRESS=0.0.0.0:0 is beyond loopback")
-    assert "HOOKPOST_TLS_CERT" in said
-    assert list(tmp_path.iterdir()) == []  # no database was begun for nothing
-
-
-async def test_f15_a_second_server_on_the_port_does_not_start(database_url: str) -> None:
+@pytest.mark.parametrize("serve", [app.serve, supervisor.serve], ids=["one process", "several"])
+async def test_f15_a_second_server_on_the_port_does_not_start(database_url: str, serve: Any) -> None:
     async with serving(config(database_url)) as server:
-        with pytest.raises(StartError, match=str(server.address)):
-            async with serving(config(database_url, grpc_address=server.address)):
-                pass
-        for processes in ("1", "2"):
-            code, said = await hookpost(
-                "serve",
-                HOOKPOST_DATABASE_URL=database_url,
-                HOOKPOST_GRPC_ADDRESS=str(server.address),
-                HOOKPOST_METRICS_ADDRESS="off",
-                HOOKPOST_CONSOLE_ADDRESS="off",
-                HOOKPOST_PROCESSES=processes,
-            )
-            assert code == 1
-            assert f"{server.address} can't be listened on" in said
+        second = config(database_url, grpc_address=server.address, processes=2)
+        with pytest.raises(StartError, match=f"{server.address} can't be listened on"):
+            await serve(second, ready=print, stop=asyncio.Event())
         async with grpc.aio.insecure_channel(str(server.address)) as channel:
             assert (await Client(channel).emit()).event_id

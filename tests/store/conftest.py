@@ -22,6 +22,7 @@ from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.conftest import database_on
 from tests.faults.proxy import Proxy
+from tests.keys import RING
 
 LEASE = 45.0  # seconds
 EMPTY = """
@@ -30,7 +31,7 @@ EMPTY = """
         for name in
             select relname from pg_class
             where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
-              and relname <> 'schema_migrations'
+              and relname not in ('schema_migrations', 'master_keys')
         loop execute format('delete from %I', name); end loop;
     end $$
 """
@@ -111,7 +112,7 @@ def suspensions(database: Database, events: Events) -> Suspensions:
 
 @pytest.fixture
 def webhooks(database: Database) -> Webhooks:
-    return Webhooks(database)
+    return Webhooks(database, RING)
 
 
 @pytest.fixture

@@ -16,16 +16,24 @@ from hookpost_server.domain import ids
 from hookpost_server.domain.delivery import Claim, Outcome, Record, answered, conclude
 from hookpost_server.domain.event import Event
 from hookpost_server.domain.retry import RetryPolicy, Schedule
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.webhook import Settings, Webhook
 from hookpost_server.store.cursor import START, Cursor, Wanted
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Accepted, Events, Room
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 PATIENCE = 20.0  # seconds until a test gives up on what it waits for
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+KEY = Secret(SECRET)
 NO_RETRIES = RetryPolicy(Schedule.NONE, ())
 TENANT = "default"
+
+
+def sealed(text: bytes, webhook_id: UUID, what: str, tenant_id: str = TENANT) -> bytes:
+    """As it lies in the database."""
+    return RING.seal(text, tenant_id, webhook_id, what)
 
 
 def retries(*delays: float) -> RetryPolicy:
@@ -54,7 +62,7 @@ def event(kind: str = "User.Created", **given: Any) -> Event:
 
 
 async def webhook(webhooks: Webhooks, tenant_id: str = TENANT, **given: Any) -> Webhook:
-    return await webhooks.create(tenant_id, settings(**given), SECRET)
+    return await webhooks.create(tenant_id, settings(**given), KEY)
 
 
 async def queue(store: Events, *emitted: Event) -> Accepted:
@@ -127,3 +135,16 @@ async def drop_connections(sql: asyncpg.Connection) -> None:
     )
     assert ended
     assert all(row["done"] for row in ended)
+
+
+async def dump(url: str) -> bytes:
+    """Every value of every table of a database."""
+    connection = await asyncpg.connect(url)
+    try:
+        tables = await connection.fetch(
+            "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
+        )
+        rows = [row for table in tables for row in await connection.fetch(f"select * from {table[0]}")]
+    finally:
+        await connection.close()
+    return b"\n".join(v if isinstance(v, bytes) else str(v).encode() for row in rows for v in row.values())

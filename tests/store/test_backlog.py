@@ -28,6 +28,20 @@ async def age(sql: asyncpg.Connection, webhook_id: object, seconds: float) -> No
     )
 
 
+async def test_what_a_webhook_has_waiting(
+    backlog: Backlog, webhooks: Webhooks, events: Events, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Due or not, and its own only."""
+    webhook = await making.webhook(webhooks)
+    idle = await making.webhook(webhooks, event_types=("Role.Created",))
+    await making.queue(events, *(making.event() for _ in range(3)))
+    await sql.execute("update deliveries set due_at = now() + interval '1 h' where webhook_id = $1", webhook.id)
+    assert await backlog.of_webhook(making.TENANT, webhook.id) == 3
+    assert await backlog.of_webhook("other", webhook.id) == await backlog.of_webhook(making.TENANT, idle.id) == 0
+    monkeypatch.setattr(module, "MOST", 2)
+    assert await backlog.of_webhook(making.TENANT, webhook.id) == 2
+
+
 async def test_an_empty_queue(backlog: Backlog) -> None:
     assert await backlog.read() == Behind(0, 0.0)
 

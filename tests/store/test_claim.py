@@ -151,6 +151,7 @@ async def test_what_is_not_due_waits(
     assert len(await making.claim_all(deliveries)) == 1
 
 
+@pytest.mark.case("H4")
 async def test_claimers_at_once_share_no_row(
     webhooks: Webhooks, events: Events, open_database: OpenDatabase, sql: asyncpg.Connection
 ) -> None:

@@ -15,6 +15,7 @@ from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Emitted, Events, Room
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 from . import making
 from .conftest import LEASE, OpenDatabase
@@ -40,7 +41,7 @@ async def test_what_is_emitted_is_what_is_read(events: Events) -> None:
 
 
 async def test_matching(database: Database, events: Events, sql: asyncpg.Connection) -> None:
-    webhooks = Webhooks(database, open_types=True)
+    webhooks = Webhooks(database, RING, open_types=True)
     patterns = [
         ("User.Created",),
         ("User.*",),
@@ -243,6 +244,7 @@ async def test_keys_are_taken_in_their_order(
     assert taken == list(range(20))
 
 
+@pytest.mark.case("H6")
 async def test_emit_sees_a_webhook_wholly_or_not_at_all(
     webhooks: Webhooks, events: Events, sql: asyncpg.Connection
 ) -> None:

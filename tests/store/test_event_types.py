@@ -16,7 +16,7 @@ from hookpost_server.store.event_types import EventTypes, KnownTypes
 from hookpost_server.store.webhooks import Webhooks
 
 from . import making
-from .making import SECRET, TENANT
+from .making import KEY, TENANT
 
 MINE = EventType(
     name="Shop.Ordered",
@@ -132,7 +132,7 @@ async def test_delete_waits_for_a_subscription_under_way(
     async with sql.transaction():
         await sql.execute("lock table subscriptions in share mode")
         subscriber = asyncio.create_task(
-            webhooks.create(TENANT, wanted, SECRET)
+            webhooks.create(TENANT, wanted, KEY)
             if by == "create"
             else webhooks.update(TENANT, other.id, lambda _: wanted)
         )

@@ -15,6 +15,7 @@ from hookpost_server.store import group_commit as module
 from hookpost_server.store.database import Database
 from hookpost_server.store.events import Accepted, Emitted, Events, Room
 from hookpost_server.store.group_commit import GroupCommit
+from hookpost_server.store.unanswered import Unanswered
 from hookpost_server.store.webhooks import Webhooks
 from tests.faults.proxy import Proxy
 
@@ -52,11 +53,18 @@ def committed() -> list[tuple[list[Claim], bool]]:
     return []
 
 
+@pytest.fixture
+def unanswered() -> list[Event]:
+    return []
+
+
 Start = Callable[..., GroupCommit]
 
 
 @pytest.fixture
-async def start(store: Watched, committed: list[tuple[list[Claim], bool]]) -> AsyncIterator[Start]:
+async def start(
+    store: Watched, committed: list[tuple[list[Claim], bool]], unanswered: list[Event]
+) -> AsyncIterator[Start]:
     """Starts a group commit; stops it at the end, when everything must be committed."""
     running: list[tuple[GroupCommit, asyncio.Task[None]]] = []
 
@@ -66,6 +74,7 @@ async def start(store: Watched, committed: list[tuple[list[Claim], bool]]) -> As
             max_queued=max_queued,
             room=lambda: Room(room),
             committed=lambda claims, left: committed.append((list(claims), left)),
+            unanswered=unanswered.extend,
         )
         running.append((group, asyncio.create_task(group.run())))
         return group
@@ -166,7 +175,9 @@ async def test_stop_commits_what_is_queued(start: Start, store: Watched, sql: as
 
 
 async def test_what_was_queued_before_it_ran_at_all_is_committed(store: Watched, sql: asyncpg.Connection) -> None:
-    group = GroupCommit(store, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None)
+    group = GroupCommit(
+        store, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None, unanswered=print
+    )
     future = group.submit([making.event()])
     group.stop()
     async with asyncio.timeout(making.PATIENCE):
@@ -330,3 +341,33 @@ async def test_a_lost_reply_and_the_key(
     again = await group.emit(making.event(idempotency_key="lost-reply"))
     assert again == Emitted(lost.id, 0, duplicate=True)
     assert await count(sql) == 2
+
+
+async def test_after_a_lost_reply_the_deliveries_do_not_wait_for_their_lease(
+    open_database: OpenDatabase,
+    proxy: Proxy,
+    start: Start,
+    unanswered: list[Event],
+    webhooks: Webhooks,
+    sql: asyncpg.Connection,
+) -> None:
+    """Nobody was handed them. Those that somebody claimed since are left alone."""
+    for _ in range(2):
+        await making.webhook(webhooks)
+    database = await open_database(url=proxy.url)
+    group = start(events=Watched(database))
+    await group.emit(making.event())  # prepares the statement
+    kept = await sql.fetch("select id, due_at from deliveries")
+    proxy.swallow = b"lost-reply"
+    with pytest.raises(errors.DatabaseUnavailable):
+        await group.emit(making.event(idempotency_key="lost-reply"))
+    (lost,) = unanswered
+    leases = "select id, due_at > now() as leased from deliveries where event_id = $1 order by id"
+    ours = await sql.fetch(leases, lost.id)
+    assert [row["leased"] for row in ours] == [True, True]
+    await sql.execute("update deliveries set claim_count = 2 where id = $1", ours[1]["id"])
+    release = Unanswered(database, lease=LEASE, released=lambda: None).release
+    assert await release([(lost.id, lost.tenant_id)]) == 1
+    assert [row["leased"] for row in await sql.fetch(leases, lost.id)] == [False, True]
+    assert await sql.fetch("select id, due_at from deliveries where event_id <> $1", lost.id) == kept
+    assert await release([(lost.id, lost.tenant_id)]) == 0

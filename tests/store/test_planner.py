@@ -26,6 +26,7 @@ from hookpost_server.store.events import Events, Room
 from hookpost_server.store.partitions import TABLES, Partitions
 from hookpost_server.store.replays import Replays
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 from . import making
 from .conftest import LEASE, OpenDatabase
@@ -113,7 +114,7 @@ async def rows_read(database: Database, watcher: asyncpg.Connection) -> int:
 
 
 async def test_plans_of_empty_partitions_serve_full_ones(alone: Database, watcher: asyncpg.Connection) -> None:
-    webhooks, events = Webhooks(alone), Events(alone, lease=LEASE)
+    webhooks, events = Webhooks(alone, RING), Events(alone, lease=LEASE)
     deliveries, feed, replays = Deliveries(alone, lease=LEASE), ChangeFeed(alone), Replays(alone)
     made = await making.webhook(webhooks)
     await making.webhook(webhooks, event_types=("Role.*",))

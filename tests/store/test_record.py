@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import Claim, Outcome, Record, Result, State, Trigger, answered
@@ -108,6 +109,7 @@ async def test_a_retrys_time_is_counted_from_now(
     assert before.timestamp() + 3600 <= due.timestamp() <= after.timestamp() + 3600
 
 
+@pytest.mark.case("H5")
 async def test_a_late_outcome_writes_nothing_at_all(
     webhooks: Webhooks, events: Events, database: Database, deliveries: Deliveries, sql: asyncpg.Connection
 ) -> None:

@@ -28,6 +28,7 @@ from hookpost_server.store.partitions import TABLES, Partitions
 from hookpost_server.store.replays import Replays
 from hookpost_server.store.retention import Retention
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 from . import making, past
 from .conftest import LEASE, OpenDatabase
@@ -44,7 +45,7 @@ class House:
         self.sql = sql
         self.events = Events(database, lease=LEASE)
         self.deliveries = Deliveries(database, lease=LEASE)
-        self.webhooks = Webhooks(database)
+        self.webhooks = Webhooks(database, RING)
 
     def day(self, ago: int) -> date:
         return past.day_of(self.database, ago)

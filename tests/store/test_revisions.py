@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from hookpost_server.domain import sealing
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.webhook import Settings
 from hookpost_server.store.composers import Composers
 from hookpost_server.store.database import Database
@@ -15,6 +17,7 @@ from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.revisions import Revision, Revisions
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 from . import making
 from .making import SECRET, TENANT
@@ -24,19 +27,19 @@ EXPIRE = "update signing_keys set expire_time = $1 where expire_time is not null
 
 @pytest.fixture
 def revisions(database: Database) -> Revisions:
-    return Revisions(database)
+    return Revisions(database, RING)
 
 
 def secrets(revision: Revision) -> list[str]:
-    return [key.secret for key in revision.keys]
+    return [key.secret.reveal() for key in revision.keys]
 
 
 async def test_keys_are_as_they_were_to_expire(webhooks: Webhooks, revisions: Revisions) -> None:
     """A later rotation cuts an overlap short, but not in the revisions before it."""
     made = await making.webhook(webhooks, headers={"X-Team": "crm"})
-    await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600)
     await webhooks.disable(TENANT, made.id, "")
-    await webhooks.rotate_key(TENANT, made.id, "third-third-third", 0)
+    await webhooks.rotate_key(TENANT, made.id, Secret("third-third-third"), 0)
     third, second, first = await revisions.of(TENANT, made.id)
     assert [each.version for each in (first, second, third)] == [1, 2, 4]
     assert second.settings == Settings(headers={"X-Team": "crm"})
@@ -44,8 +47,8 @@ async def test_keys_are_as_they_were_to_expire(webhooks: Webhooks, revisions: Re
     assert secrets(second) == ["second-second-second", SECRET]
     assert secrets(third) == ["third-third-third"]
     now = datetime.now(UTC)
-    assert [key.secret for key in second.keys_at(now)] == ["second-second-second", SECRET]
-    assert [key.secret for key in second.keys_at(now + timedelta(hours=2))] == ["second-second-second"]
+    assert [key.secret.reveal() for key in second.keys_at(now)] == ["second-second-second", SECRET]
+    assert [key.secret.reveal() for key in second.keys_at(now + timedelta(hours=2))] == ["second-second-second"]
 
 
 async def test_the_engine_gets_a_version_and_its_keys(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
@@ -55,7 +58,8 @@ async def test_the_engine_gets_a_version_and_its_keys(webhooks: Webhooks, sql: a
         await sql.execute("lock table signing_keys in access exclusive mode")
         reading = asyncio.create_task(webhooks.get_many([made.id]))
         await until_locked(sql)
-        await sql.execute("update signing_keys set secret = 'another-key-by-now'")
+        another = making.sealed(b"another-key-by-now", made.id, sealing.SECRET)
+        await sql.execute("update signing_keys set secret = $1", another)
         await sql.execute("update webhooks set version = 2, update_time = clock_timestamp()")
     assert await reading == {made.id: made}
 
@@ -73,7 +77,7 @@ async def test_a_key_is_kept_while_an_attempt_that_it_may_have_signed_is(
     webhooks: Webhooks, revisions: Revisions, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
 ) -> None:
     made = await making.webhook(webhooks)
-    await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600)
     await making.queue(events, making.event())
     await deliveries.record([making.record(await making.claim_one(deliveries))])
 
@@ -94,7 +98,7 @@ async def test_an_old_attempt_keeps_an_old_key(
     webhooks: Webhooks, revisions: Revisions, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
 ) -> None:
     made = await making.webhook(webhooks)
-    await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600)
     old, new = making.event(), making.event()
     await making.queue(events, old, new)
     await deliveries.record([making.record(claim) for claim in await making.claim_all(deliveries)])

@@ -20,9 +20,13 @@ from . import making
 
 async def seen(stall: Stall) -> float | None:
     """What it says after a second's looks."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.6):
-            await stall.run()
+    task = asyncio.ensure_future(stall.run())
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await making.until(lambda: stall.seconds is not None)
+    finally:
+        task.cancel()
     return stall.seconds
 
 

@@ -10,7 +10,7 @@ import re
 import asyncpg
 
 from hookpost_server import store
-from hookpost_server.store import resumption, signing_keys
+from hookpost_server.store import resumption, signing_keys, vault
 from hookpost_server.store.database import BY_KEY
 
 
@@ -20,7 +20,7 @@ def statements() -> dict[str, str]:
     for module in pkgutil.iter_modules(store.__path__):
         loaded = importlib.import_module(f"{store.__name__}.{module.name}")
         owners = [(name, cls) for name, cls in inspect.getmembers(loaded, inspect.isclass)]
-        if loaded in (resumption, signing_keys):
+        if loaded in (resumption, signing_keys, vault):
             owners.append((module.name, loaded))
         for class_name, owner in owners:
             if inspect.isclass(owner) and owner.__module__ != loaded.__name__:

@@ -22,7 +22,11 @@ from .making import TENANT
 
 WEEK = Lifetimes(Lifetime(7 * DAY))
 NOTHING = dict.fromkeys(
-    ("idempotency_keys", "replay_items", "other_changes", "health_minutes", "health_hours", "audit_log"), 0
+    (
+        *("idempotency_keys", "replay_items", "other_changes", "webhook_revisions"),
+        *("health_minutes", "health_hours", "audit_log"),
+    ),
+    0,
 )
 
 
@@ -85,6 +89,26 @@ async def test_changes_that_no_watch_can_be_resumed_from(database: Database, sql
     assert await sweep(sql, database.now()) == {"other_changes": 20}
     assert await sql.fetchval("select min(changed_in) from other_changes") >= oldest
     assert await sql.fetchval("select count(*) from other_changes") == 4
+
+
+async def test_revisions_of_deleted_webhooks(
+    database: Database, sql: asyncpg.Connection, webhooks: Webhooks, events: Events
+) -> None:
+    """They stay while an entry's requests can be shown."""
+    made = [await making.webhook(webhooks) for _ in range(4)]
+    for webhook in made:
+        for _ in range(4):
+            await webhooks.update(TENANT, webhook.id, lambda settings: settings)
+    await making.queue(events, making.event())
+    kept, with_entry, *gone = made
+    for webhook in (with_entry, *gone):
+        await webhooks.delete(TENANT, webhook.id)
+    await sql.execute("delete from deliveries where webhook_id = any($1)", [webhook.id for webhook in (kept, *gone)])
+    assert await sweep(sql, database.now()) == {"webhook_revisions": 2 * 5}
+    left = await sql.fetch("select distinct webhook_id from webhook_revisions")
+    assert {row[0] for row in left} == {kept.id, with_entry.id}
+    await sql.execute("delete from deliveries")  # as retention drops their day
+    assert await sweep(sql, database.now()) == {"webhook_revisions": 5}
 
 
 async def count(sql: asyncpg.Connection, unit: str, webhook_id: object, at: datetime) -> None:

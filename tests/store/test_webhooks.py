@@ -15,6 +15,7 @@ import pytest
 from hookpost_server.domain import errors, event, ids
 from hookpost_server.domain.delivery import State as DeliveryState
 from hookpost_server.domain.envelope import Format
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.url import UrlRules
 from hookpost_server.domain.webhook import Settings, SettingsRules, State
 from hookpost_server.store.database import Database
@@ -22,9 +23,10 @@ from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 
 from . import making
-from .making import SECRET, TENANT
+from .making import KEY, SECRET, TENANT
 
 LAST = UUID(int=2**128 - 1)
 FULL = making.settings(
@@ -51,10 +53,10 @@ async def subscriptions(sql: asyncpg.Connection, webhook_id: UUID) -> list[str]:
 
 
 async def test_what_is_created_is_what_is_read(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
-    made = await webhooks.create(TENANT, FULL, SECRET)
+    made = await webhooks.create(TENANT, FULL, KEY)
     assert made.settings == FULL
     assert (made.tenant_id, made.state, made.state_reason, made.version) == (TENANT, State.ACTIVE, "", 1)
-    assert [key.secret for key in made.keys] == [SECRET]
+    assert [key.secret.reveal() for key in made.keys] == [SECRET]
     assert made.keys[0].expire_time is None
     assert await webhooks.get(TENANT, made.id) == made
     assert await webhooks.get_many([made.id, UUID(int=1)]) == {made.id: made}
@@ -70,7 +72,7 @@ async def test_another_tenants_webhook_is_not_there(webhooks: Webhooks, suspensi
         webhooks.enable("b", made.id),
         webhooks.disable("b", made.id, ""),
         webhooks.delete("b", made.id),
-        webhooks.rotate_key("b", made.id, SECRET, 0),
+        webhooks.rotate_key("b", made.id, KEY, 0),
     ):
         with pytest.raises(errors.NotFound, match=re.escape(ids.text(ids.WEBHOOK, made.id))):
             await act
@@ -80,18 +82,18 @@ async def test_another_tenants_webhook_is_not_there(webhooks: Webhooks, suspensi
 
 
 async def test_a_request_id_makes_one_webhook(webhooks: Webhooks) -> None:
-    first = await webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"same")
-    repeated = await webhooks.create(TENANT, FULL, "whsec_other", request_id="r", digest=b"same")
+    first = await webhooks.create(TENANT, FULL, KEY, request_id="r", digest=b"same")
+    repeated = await webhooks.create(TENANT, FULL, Secret("whsec_other"), request_id="r", digest=b"same")
     assert repeated == first
     with pytest.raises(errors.RequestIdReused):
-        await webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"other")
-    elsewhere = await webhooks.create("b", FULL, SECRET, request_id="r", digest=b"other")
+        await webhooks.create(TENANT, FULL, KEY, request_id="r", digest=b"other")
+    elsewhere = await webhooks.create("b", FULL, KEY, request_id="r", digest=b"other")
     assert elsewhere.id != first.id
     assert making.ids_of(await webhooks.list(TENANT, before=LAST)) == [first.id]
 
 
 async def test_a_request_id_at_once_makes_one_webhook(webhooks: Webhooks) -> None:
-    made = await asyncio.gather(*(webhooks.create(TENANT, FULL, SECRET, request_id="r", digest=b"d") for _ in range(8)))
+    made = await asyncio.gather(*(webhooks.create(TENANT, FULL, KEY, request_id="r", digest=b"d") for _ in range(8)))
     assert len({webhook.id for webhook in made}) == 1
     assert [len(webhook.keys) for webhook in made] == [1] * 8
     assert len(await webhooks.list(TENANT, before=LAST)) == 1
@@ -158,7 +160,7 @@ async def test_a_type_deleted_at_the_same_moment_is_an_unknown_one(
     async with sql.transaction():
         await sql.execute("delete from event_types where name = 'Order.Paid'")
         if verb == "create":
-            subscribing = asyncio.create_task(webhooks.create(TENANT, wanted, SECRET))
+            subscribing = asyncio.create_task(webhooks.create(TENANT, wanted, KEY))
         else:
             subscribing = asyncio.create_task(webhooks.update(TENANT, made.id, lambda before: wanted))
         await making.blocked(other_sql, 1)
@@ -173,7 +175,7 @@ async def test_a_type_deleted_at_the_same_moment_is_an_unknown_one(
 
 
 async def test_an_open_catalogue_takes_any_type(database: Database) -> None:
-    webhooks = Webhooks(database, open_types=True)
+    webhooks = Webhooks(database, RING, open_types=True)
     assert (await making.webhook(webhooks, event_types=("Order.Paid",))).settings.event_types == ("Order.Paid",)
 
 
@@ -265,61 +267,87 @@ async def test_delete_does_not_wait_for_an_outcome_being_recorded(
 
 async def test_rotate_with_overlap(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
-    rotated, secret = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
-    assert secret == "second-second-second"
+    rotated, secret = await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600)
+    assert secret.reveal() == "second-second-second"
     assert rotated.version == 2
-    assert [key.secret for key in rotated.keys] == ["second-second-second", SECRET]
+    assert [key.secret.reveal() for key in rotated.keys] == ["second-second-second", SECRET]
     assert rotated.keys[0].expire_time is None
     expiry = rotated.keys[1].expire_time
     assert expiry is not None
     assert timedelta(minutes=59) < expiry - datetime.now(UTC) < timedelta(minutes=61)
     # A later rotation shortens what is left of an old key, and never lengthens it.
-    longer, _ = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 7200)
-    assert [key.secret for key in longer.keys] == ["third-third-third-third", "second-second-second", SECRET]
+    longer, _ = await webhooks.rotate_key(TENANT, made.id, Secret("third-third-third-third"), 7200)
+    assert [key.secret.reveal() for key in longer.keys] == ["third-third-third-third", "second-second-second", SECRET]
     assert longer.keys[2].expire_time == expiry
-    shorter, _ = await webhooks.rotate_key(TENANT, made.id, "fourth-fourth-fourth", 60)
+    shorter, _ = await webhooks.rotate_key(TENANT, made.id, Secret("fourth-fourth-fourth"), 60)
     assert all(key.expire_time and key.expire_time < expiry for key in shorter.keys[1:])
 
 
 async def test_rotate_at_once_leaves_one_key_in_force(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
-    await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
-    rotated, _ = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 0)
-    assert [key.secret for key in rotated.keys] == ["third-third-third-third"]
+    await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600)
+    rotated, _ = await webhooks.rotate_key(TENANT, made.id, Secret("third-third-third-third"), 0)
+    assert [key.secret.reveal() for key in rotated.keys] == ["third-third-third-third"]
     assert await webhooks.get(TENANT, made.id) == rotated
     assert await webhooks.get_many([made.id]) == {made.id: rotated}
 
 
 async def test_a_request_id_rotates_once(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
-    first, secret = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600, request_id="r")
-    again, same = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 3600, request_id="r")
+    first, secret = await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600, request_id="r")
+    again, same = await webhooks.rotate_key(TENANT, made.id, Secret("third-third-third-third"), 3600, request_id="r")
     assert (again, same) == (first, secret)
-    other, third = await webhooks.rotate_key(TENANT, made.id, "third-third-third-third", 3600, request_id="s")
-    assert third == "third-third-third-third"
+    other, third = await webhooks.rotate_key(TENANT, made.id, Secret("third-third-third-third"), 3600, request_id="s")
+    assert third.reveal() == "third-third-third-third"
     assert len(other.keys) == 3
 
 
 async def test_rotations_at_once_leave_one_current_key(webhooks: Webhooks) -> None:
     made = await making.webhook(webhooks)
-    await asyncio.gather(*(webhooks.rotate_key(TENANT, made.id, f"secret-number-{n:03}", 60) for n in range(6)))
+    await asyncio.gather(*(webhooks.rotate_key(TENANT, made.id, Secret(f"secret-number-{n:03}"), 60) for n in range(6)))
     keys = (await webhooks.get(TENANT, made.id)).keys
     assert [key.expire_time is None for key in keys] == [True] + [False] * 6
 
 
 async def test_an_expired_key_is_not_in_force(webhooks: Webhooks, sql: asyncpg.Connection) -> None:
     made = await making.webhook(webhooks)
-    rotated, _ = await webhooks.rotate_key(TENANT, made.id, "second-second-second", 3600)
+    rotated, _ = await webhooks.rotate_key(TENANT, made.id, Secret("second-second-second"), 3600)
     # One that is remembered while its key expires …
     later = datetime.now(UTC) + timedelta(hours=2)
-    assert [key.secret for key in rotated.keys_at(later)] == ["second-second-second"]
+    assert [key.secret.reveal() for key in rotated.keys_at(later)] == ["second-second-second"]
     assert len(rotated.keys_at(datetime.now(UTC))) == 2
     # … and one that is read after.
     await sql.execute("update signing_keys set expire_time = now() where expire_time is not null")
-    assert [key.secret for key in (await webhooks.get(TENANT, made.id)).keys] == ["second-second-second"]
+    assert [key.secret.reveal() for key in (await webhooks.get(TENANT, made.id)).keys] == ["second-second-second"]
 
 
 async def test_secrets_show_in_no_repr(webhooks: Webhooks) -> None:
-    made = await webhooks.create(TENANT, FULL, SECRET)
+    made = await webhooks.create(TENANT, FULL, KEY)
     assert SECRET not in repr(made)
     assert "Bearer t" not in repr(made)
+
+
+async def test_one_that_can_not_be_read_is_shown_without_its_secrets(
+    webhooks: Webhooks, sql: asyncpg.Connection
+) -> None:
+    """It can be stopped and deleted; what needs its secrets says why it can't be done, and changes nothing."""
+    good, bad = [await webhooks.create(TENANT, FULL, KEY) for _ in range(2)]
+    await sql.execute(
+        "update webhooks set headers = (select headers from webhooks where id = $1) where id = $2", good.id, bad.id
+    )
+    for act in (
+        webhooks.get(TENANT, bad.id),
+        webhooks.update(TENANT, bad.id, lambda settings: settings),
+        webhooks.rotate_key(TENANT, bad.id, KEY, 0),
+    ):
+        with pytest.raises(errors.WebhookUnreadable, match="copied from elsewhere"):
+            await act
+    shown = dataclasses.replace(bad, settings=dataclasses.replace(FULL, headers={}), keys=())
+    assert await webhooks.list(TENANT, before=LAST) == [shown, good]
+    found = await webhooks.get_many([good.id, bad.id])
+    assert found[good.id] == good
+    assert isinstance(found[bad.id], errors.WebhookUnreadable)
+    assert (await webhooks.disable(TENANT, bad.id, "")).state is State.DISABLED
+    assert (await webhooks.enable(TENANT, bad.id)).settings.headers == {}
+    await webhooks.delete(TENANT, bad.id)
+    assert await webhooks.list(TENANT, before=LAST) == [good]

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.keys import MASTER_KEY
+
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 HOOKPOST = str(Path(sys.executable).with_name("hookpost"))
@@ -270,7 +272,8 @@ def test_directory_not_usable(tmp_path: Path) -> None:
 
 def test_database_away() -> None:
     for command in (("serve", "--grpc-address", "127.0.0.1:0"), ("migrate",)):
-        done = hookpost(*command, HOOKPOST_DATABASE_URL="postgresql://u:canary@127.0.0.1:1/none")
+        away = "postgresql://u:canary@127.0.0.1:1/none"
+        done = hookpost(*command, HOOKPOST_DATABASE_URL=away, HOOKPOST_MASTER_KEY=MASTER_KEY)
         assert done.code == 1
         assert "Hint: " in done.err
         assert "canary" not in done.out + done.err

@@ -57,6 +57,8 @@ async def test_both_serve_and_one_that_is_killed_comes_back(
 ) -> None:
     process, address, log = supervised
     first, second = children(process.pid)
+    assert re.search(r"at most [0-9,]+ open files", log.read_text())
+    assert log.read_text().count('"open_files"') == 2
     async with receiving() as receiver:
         async with grpc.aio.insecure_channel(address) as channel:
             client = Client(channel)

@@ -69,6 +69,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize(("network", "before", "after"), RANGES, ids=[row[0] for row in RANGES])
+@pytest.mark.case("A3")
 def test_the_edges_of_every_denied_range(network: str, before: bool | None, after: bool | None) -> None:
     first, last = ipaddress.ip_network(network)[0], ipaddress.ip_network(network)[-1]
     assert not PUBLIC.permits(first)
@@ -110,6 +111,7 @@ NEVER = [*METADATA, "::ffff:169.254.169.254", "fe80::1", "ff02::1", "224.0.0.1",
 
 
 @pytest.mark.parametrize("text", NEVER)
+@pytest.mark.case("A2")
 def test_no_allowance_opens_these(text: str) -> None:
     address = ipaddress.ip_address(text)
     for allow in (EVERYTHING, (ipaddress.ip_network(text),)):
@@ -134,7 +136,9 @@ V4_OF_DENIED = st.sampled_from(DENIED_V4).flatmap(
 
 
 @pytest.mark.parametrize("carrier", CARRIERS.values(), ids=CARRIERS)
+@settings(max_examples=250)  # 2,250 in all
 @given(address=V4_OF_DENIED)
+@pytest.mark.case("A11")
 def test_no_carrier_brings_a_denied_address_through(carrier: object, address: ipaddress.IPv4Address) -> None:
     assert not PUBLIC.permits(address)
     assert not PUBLIC.permits(ipaddress.IPv6Address(carrier(int(address))))  # type: ignore[operator]
@@ -174,6 +178,7 @@ def test_allowances_open_what_the_table_denies() -> None:
     assert not permits("192.168.0.1", rules)
 
 
+@pytest.mark.case("A10")
 def test_the_operators_denials_are_stronger_than_allowances() -> None:
     rules = policy(allow="10.0.0.0/8", deny="10.0.0.5/32 8.8.8.0/24 2606:4700::/32")
     assert permits("10.0.0.4", rules)

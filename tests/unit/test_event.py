@@ -45,6 +45,7 @@ def test_names_of_types(name: str) -> None:
     ],
     ids=ascii,
 )
+@pytest.mark.case("E5")
 def test_names_that_are_none(name: str) -> None:
     assert event.check_type(name) == "must be 1 to 128 characters: words of [A-Za-z0-9_] joined by full stops"
 

@@ -60,6 +60,7 @@ def test_accepted(given: Mapping[str, str]) -> None:
         pytest.param("X/Y", id="slash"),
     ],
 )
+@pytest.mark.case("E2")
 def test_names_that_are_none(name: str) -> None:
     found = faults({name: CANARY})
     assert list(found.values()) == ["name must be 1 to 64 characters: letters, digits and !#$%&'*+-.^_`|~"]
@@ -78,6 +79,7 @@ DENIED += ["Hookpost-Signature-SHA-256", "Logto-Signature-SHA-256"]
 
 
 @pytest.mark.parametrize("name", DENIED)
+@pytest.mark.case("E3", "E4")
 def test_names_that_are_not_for_callers(name: str) -> None:
     for spelling in (name, name.lower(), name.upper(), name.swapcase()):
         path = f'webhook.headers["{spelling}"]'
@@ -104,6 +106,7 @@ def test_names_that_are_not_for_callers(name: str) -> None:
         pytest.param(" ", id="a space"),
     ],
 )
+@pytest.mark.case("E1")
 def test_values_that_can_not_be_sent(value: str) -> None:
     assert faults({"X-Team": value}) == {
         'webhook.headers["X-Team"]': "value must be at most 1024 printable ASCII characters, no space at either end"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from hookpost_server.domain import signing
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.signing import SigningKey
 
 from .samples import CANARY, EVENT_ID, OCCURRED
@@ -191,6 +192,6 @@ def test_a_refusal_never_quotes_the_key(secret: str) -> None:
 
 
 def test_a_key_never_shows() -> None:
-    key = SigningKey(id=EVENT_ID, secret=CANARY, create_time=OCCURRED, expire_time=None)
+    key = SigningKey(id=EVENT_ID, secret=Secret(CANARY), create_time=OCCURRED, expire_time=None)
     assert CANARY not in repr(key)
     assert CANARY not in f"{key} {[key]}"

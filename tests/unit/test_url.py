@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Any
 
 import pytest
 import yarl
@@ -53,7 +54,9 @@ def refusal(text: str, rules: UrlRules = HTTP) -> str:
         ("https://xn--strae-oqa.example/", "https://xn--strae-oqa.example/"),
         ("https://日本語.example/", "https://xn--wgv71a119e.example/"),
         ("https://example。com/", "https://example.com/"),
-        ("https://аррӏе.com/", "https://xn--80ak6aa92e.com/"),  # B11: Cyrillic, shown as what it is
+        pytest.param(  # Cyrillic, shown as what it is
+            "https://аррӏе.com/", "https://xn--80ak6aa92e.com/", marks=pytest.mark.case("B11"), id="homograph"
+        ),
         ("https://8.8.8.8/x", "https://8.8.8.8/x"),
         ("https://[2606:4700::1111]:8443/x", "https://[2606:4700::1111]:8443/x"),
         ("https://1.example/", "https://1.example/"),
@@ -81,129 +84,151 @@ ADDRESSES = {
 }
 
 
-@pytest.mark.parametrize("host", [host for hosts in ADDRESSES.values() for host in hosts], ids=ascii)
+def by_case(table: dict[str, Any]) -> list[Any]:
+    """The entries of each case, marked with it; the key may name several, or none."""
+    return [
+        pytest.param(
+            *(entry if isinstance(entry, tuple) else (entry,)),
+            marks=[pytest.mark.case(*re.findall(r"\b[A-H][0-9]+\b", case))],
+            id=ascii(entry[0] if isinstance(entry, tuple) else entry)[:50],
+        )
+        for case, entries in table.items()
+        for entry in (entries.items() if isinstance(entries, dict) else entries)
+    ]
+
+
+@pytest.mark.parametrize("host", by_case(ADDRESSES))
 @pytest.mark.parametrize("form", ["http://{}/", "https://{}:8443/x?y=z"])
 def test_addresses_that_are_not_public(host: str, form: str) -> None:
     assert "leads to an address that is not public" in refusal(form.format(host))
 
 
 @pytest.mark.parametrize("host", ADDRESSES["A2"])
+@pytest.mark.case("A2")
 def test_metadata_is_refused_even_where_everything_is_open(host: str) -> None:
     assert ALL_OPEN.check("http://10.0.0.1/")
     assert "not public" in refusal(f"http://{host}/", ALL_OPEN)
 
 
 REFUSED = {
-    # B1: spellings of 127.0.0.1 that some resolver understands
-    "http://2130706433/": "four decimal numbers",
-    "http://0x7f000001/": "four decimal numbers",
-    "http://0x7f.0.0.1/": "four decimal numbers",
-    "http://0X7F.1/": "four decimal numbers",
-    "http://127.0.0.0x1/": "four decimal numbers",
-    "http://0x/": "four decimal numbers",
-    "http://017700000001/": "four decimal numbers",
-    "http://0177.0.0.1/": "four decimal numbers",
-    "http://127.1/": "four decimal numbers",
-    "http://127.0.0.1./": "four decimal numbers",
-    "http://0/": "four decimal numbers",
-    "http://256.256.256.256/": "four decimal numbers",
-    "http://example.123/": "four decimal numbers",
-    "http://١٢٧.0.0.1/": "host",  # B2
-    # B3, B4: who is the host?
-    "http://ok.example@127.0.0.1/": "user name or password",
-    "http://user:pw@ok.example/": "user name or password",
-    "http://@ok.example/": "user name or password",
-    "http://ok.example＠127.0.0.1/": "check the host",
-    "http://ok.example／@x/": "user name or password",
-    "http://127.0.0.1#@ok.example/": "fragment",
-    "https://ok.example/#": "fragment",
-    "http://ok.example\\@127.0.0.1/": "backslashes",
-    "http://127.0.0.1%2f@x/": "user name or password",
-    "http://127.0.0.1%2f/": "escapes (%)",
-    "http://ok%2eexample/": "escapes (%)",
-    "http://[fe80::1%25eth0]/": "zone id",
-    "http://[fe80::1%eth0]/": "zone id",
-    # B5: names of this machine and this network
-    "http://localhost/": "leads to this machine",
-    "http://localhost./": "leads to this machine",
-    "http://LOCALHOST/": "leads to this machine",
-    "http://x.localhost:8080/": "leads to this machine",
-    "http://metadata.google.internal/": "public host name",
-    "http://printer.local/": "public host name",
-    "http://metadata/": "public host name",
-    # B7: ports
-    "http://ok.example:0/": "invalid port: 1 to 65535",
-    "http://ok.example:99999/": "port",
-    "http://ok.example:65536/": "port",
-    "http://ok.example:000080/": "port",
-    "http://ok.example:22/": "must not use port 22",
-    "http://ok.example:25/": "must not use port 25",
-    "http://ok.example:1023/": "must not use port 1023",
-    "http://ok.example:5432/": "must not use port 5432",
-    "http://ok.example:6379/": "must not use port 6379",
-    "http://8.8.8.8:6379/": "must not use port 6379",
-    "http://[2606:4700::1111]:22/": "must not use port 22",
-    "http://ok.example:80:81/": "port",
-    "http://ok.example:/": "port",
-    "http://ok.example:٨٠/": "port",
-    "http://ok.example:+80/": "port",
-    "http://ok.example:-1/": "port",
-    "http://ok.example:8_0/": "port",
-    "http://ok.example:8０/": "port",
-    # B8: no absolute http URL
-    "": "is required",
-    "ok.example": "absolute URL",
-    "/hooks": "absolute URL",
-    "//ok.example/": "absolute URL",
-    "http": "absolute URL",
-    "http:ok.example": "absolute URL",
-    "http:/ok.example": "absolute URL",
-    "ftp://ok.example/": "absolute URL",
-    "file:///etc/passwd": "absolute URL",
-    "gopher://ok.example/": "absolute URL",
-    "javascript://ok.example/": "absolute URL",
-    "http://": "must name a host",
-    "http:///x": "must name a host",
-    "http://?x": "must name a host",
-    "http://:80/": "host",
-    "https://ok.example/" + "a" * 10_240: "must be at most 2048 characters, is 10,259",
-    "https://ok.example/" + "ü" * 1000: "once its characters are escaped",
-    # B9: hosts that are none
-    "http://exa mple.com/": "spaces",
-    "http://ex\u00adample.com/": "host",
-    "http://ex\u200bample.com/": "host",
-    "http://xn--/": "invalid host",
-    "http://xn--.example/": "invalid host",
-    "http://xn--a.example/": "international host name",
-    "http://" + "a" * 64 + ".example/": "invalid host",
-    "http://" + ".".join(["a" * 49] * 5) + ".exam/": "253 in all",
-    "http://ok..example/": "invalid host",
-    "http://.example/": "invalid host",
-    "http://../": "invalid host",
-    "http://./": "host",
-    "http://ok.example../": "invalid host",
-    "http://-ok.example/": "invalid host",
-    "http://ok-.example/": "invalid host",
-    "http://ok!.example/": "host",
-    "http://*.example/": "host",
-    "http://\ud800.example/": "host",
-    # B10: controls anywhere
-    **{f"https://ok.example/{control}x": "control characters" for control in "\r\n\0\t\x1f\x7f\u0085\u2028 "},
-    **{f"https://ok.example/?{control}x": "control characters" for control in "\r\n\0\t"},
-    **{f"https://ok{control}.example/": "control characters" for control in "\r\n\0\t"},
-    " https://ok.example/": "spaces",
-    "https://ok.example/\n": "control characters",
-    # B12: brackets
-    "http://[v1.fe80::a]/": "host",
-    "http://[127.0.0.1]/": "host",
-    "http://[::1/": "host",
-    "http://::1/": "host",
-    "http://ok.example]/": "host",
-    "http://[]/": "host",
+    "B1": {  # spellings of 127.0.0.1 that some resolver understands
+        "http://2130706433/": "four decimal numbers",
+        "http://0x7f000001/": "four decimal numbers",
+        "http://0x7f.0.0.1/": "four decimal numbers",
+        "http://0X7F.1/": "four decimal numbers",
+        "http://127.0.0.0x1/": "four decimal numbers",
+        "http://0x/": "four decimal numbers",
+        "http://017700000001/": "four decimal numbers",
+        "http://0177.0.0.1/": "four decimal numbers",
+        "http://127.1/": "four decimal numbers",
+        "http://127.0.0.1./": "four decimal numbers",
+        "http://0/": "four decimal numbers",
+        "http://256.256.256.256/": "four decimal numbers",
+        "http://example.123/": "four decimal numbers",
+    },
+    "B2": {"http://١٢٧.0.0.1/": "host"},
+    "B3 B4": {  # who is the host?
+        "http://ok.example@127.0.0.1/": "user name or password",
+        "http://user:pw@ok.example/": "user name or password",
+        "http://@ok.example/": "user name or password",
+        "http://ok.example＠127.0.0.1/": "check the host",
+        "http://ok.example／@x/": "user name or password",
+        "http://127.0.0.1#@ok.example/": "fragment",
+        "https://ok.example/#": "fragment",
+        "http://ok.example\\@127.0.0.1/": "backslashes",
+        "http://127.0.0.1%2f@x/": "user name or password",
+        "http://127.0.0.1%2f/": "escapes (%)",
+        "http://ok%2eexample/": "escapes (%)",
+        "http://[fe80::1%25eth0]/": "zone id",  # A8
+        "http://[fe80::1%eth0]/": "zone id",
+    },
+    "B5": {  # names of this machine and this network
+        "http://localhost/": "leads to this machine",
+        "http://localhost./": "leads to this machine",
+        "http://LOCALHOST/": "leads to this machine",
+        "http://x.localhost:8080/": "leads to this machine",
+        "http://metadata.google.internal/": "public host name",
+        "http://printer.local/": "public host name",
+        "http://metadata/": "public host name",
+    },
+    "B7": {  # ports
+        "http://ok.example:0/": "invalid port: 1 to 65535",
+        "http://ok.example:99999/": "port",
+        "http://ok.example:65536/": "port",
+        "http://ok.example:000080/": "port",
+        "http://ok.example:22/": "must not use port 22",
+        "http://ok.example:25/": "must not use port 25",
+        "http://ok.example:1023/": "must not use port 1023",
+        "http://ok.example:5432/": "must not use port 5432",
+        "http://ok.example:6379/": "must not use port 6379",
+        "http://8.8.8.8:6379/": "must not use port 6379",
+        "http://[2606:4700::1111]:22/": "must not use port 22",
+        "http://ok.example:80:81/": "port",
+        "http://ok.example:/": "port",
+        "http://ok.example:٨٠/": "port",
+        "http://ok.example:+80/": "port",
+        "http://ok.example:-1/": "port",
+        "http://ok.example:8_0/": "port",
+        "http://ok.example:8０/": "port",
+    },
+    "B8": {  # no absolute http URL
+        "": "is required",
+        "ok.example": "absolute URL",
+        "/hooks": "absolute URL",
+        "//ok.example/": "absolute URL",
+        "http": "absolute URL",
+        "http:ok.example": "absolute URL",
+        "http:/ok.example": "absolute URL",
+        "ftp://ok.example/": "absolute URL",
+        "file:///etc/passwd": "absolute URL",
+        "gopher://ok.example/": "absolute URL",
+        "javascript://ok.example/": "absolute URL",
+        "http://": "must name a host",
+        "http:///x": "must name a host",
+        "http://?x": "must name a host",
+        "http://:80/": "host",
+        "https://ok.example/" + "a" * 10_240: "must be at most 2048 characters, is 10,259",
+        "https://ok.example/" + "ü" * 1000: "once its characters are escaped",
+    },
+    "B9": {  # hosts that are none
+        "http://exa mple.com/": "spaces",
+        "http://ex\u00adample.com/": "host",
+        "http://ex\u200bample.com/": "host",
+        "http://xn--/": "invalid host",
+        "http://xn--.example/": "invalid host",
+        "http://xn--a.example/": "international host name",
+        "http://" + "a" * 64 + ".example/": "invalid host",
+        "http://" + ".".join(["a" * 49] * 5) + ".exam/": "253 in all",
+        "http://ok..example/": "invalid host",
+        "http://.example/": "invalid host",
+        "http://../": "invalid host",
+        "http://./": "host",
+        "http://ok.example../": "invalid host",
+        "http://-ok.example/": "invalid host",
+        "http://ok-.example/": "invalid host",
+        "http://ok!.example/": "host",
+        "http://*.example/": "host",
+        "http://\ud800.example/": "host",
+    },
+    "B10": {  # controls anywhere
+        **{f"https://ok.example/{control}x": "control characters" for control in "\r\n\0\t\x1f\x7f\u0085\u2028 "},
+        **{f"https://ok.example/?{control}x": "control characters" for control in "\r\n\0\t"},
+        **{f"https://ok{control}.example/": "control characters" for control in "\r\n\0\t"},
+        " https://ok.example/": "spaces",
+        "https://ok.example/\n": "control characters",
+    },
+    "B12": {  # brackets
+        "http://[v1.fe80::a]/": "host",
+        "http://[127.0.0.1]/": "host",
+        "http://[::1/": "host",
+        "http://::1/": "host",
+        "http://ok.example]/": "host",
+        "http://[]/": "host",
+    },
 }
 
 
-@pytest.mark.parametrize(("text", "words"), REFUSED.items(), ids=lambda text: ascii(text[:50]))
+@pytest.mark.parametrize(("text", "words"), by_case(REFUSED))
 def test_refused_in_words_that_help(text: str, words: str) -> None:
     for rules in (HTTP, UrlRules(allow_http=True, addresses=AddressPolicy())):
         assert words in refusal(text, rules)

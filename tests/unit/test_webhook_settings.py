@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hookpost_server.domain.envelope import Format
 from hookpost_server.domain.errors import InvalidFields, Violation
 from hookpost_server.domain.retry import RetryPolicy, Schedule
+from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.signing import SigningKey
 from hookpost_server.domain.url import UrlRules
 from hookpost_server.domain.webhook import Settings, SettingsRules, State, Webhook, changed, check_text
@@ -188,7 +189,7 @@ def test_header_values_and_keys_show_in_no_repr() -> None:
         version=7,
         create_time=OCCURRED,
         update_time=OCCURRED,
-        keys=(SigningKey(id=EVENT_ID, secret=CANARY, create_time=OCCURRED, expire_time=None),),
+        keys=(SigningKey(id=EVENT_ID, secret=Secret(CANARY), create_time=OCCURRED, expire_time=None),),
     )
     assert CANARY not in f"{webhook!r} {webhook.settings!r}"
     assert webhook.etag == '"7"'

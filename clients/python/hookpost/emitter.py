@@ -20,6 +20,7 @@ from typing import Any, Self
 import grpc
 
 from hookpost import credentials
+from hookpost.errors import HookpostError
 from hookpost.v1 import error_reason_pb2, event_service_pb2, event_service_pb2_grpc
 
 WINDOW = 1000  # events unanswered; a further emit waits
@@ -34,16 +35,6 @@ _LASTING = frozenset(
     }
 )
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-class EmitError(Exception):
-    """An event was not accepted. DEADLINE_EXCEEDED: it may have been; the same idempotency_key tells when repeated."""
-
-    def __init__(self, code: grpc.StatusCode, message: str, reason: str = "") -> None:
-        super().__init__(f"{code.name}: {message}")
-        self.code = code
-        self.message = message
-        self.reason = reason  # name of an ErrorReason; empty when the connection failed
 
 
 @dataclass(slots=True)
@@ -92,7 +83,7 @@ class Emitter:
     async def emit(
         self, request: event_service_pb2.EmitEventRequest, *, timeout: float | None = None
     ) -> event_service_pb2.EmitEventResponse:
-        """Returns once the event is committed. Raises EmitError.
+        """Returns once the event is committed. Raises HookpostError.
 
         `timeout` in seconds. An idempotency key is made if the request has none; the request itself is not changed.
         """
@@ -109,16 +100,16 @@ class Emitter:
                 self._send(sequence)
                 return await waiting.answer
         except TimeoutError:
-            raise EmitError(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {limit:g} s") from None
+            raise HookpostError(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {limit:g} s") from None
         finally:
             self._waiting.pop(sequence, None)
 
     async def close(self) -> None:
-        """Ends the stream; events still unanswered raise EmitError, CANCELLED."""
+        """Ends the stream; events still unanswered raise HookpostError, CANCELLED."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._fail(EmitError(grpc.StatusCode.CANCELLED, "the emitter was closed"))
+        self._fail(HookpostError(grpc.StatusCode.CANCELLED, "the emitter was closed"))
 
     def _send(self, sequence: int) -> None:
         self._outbox.append(sequence)
@@ -134,7 +125,7 @@ class Emitter:
                     failures = 0
             except grpc.aio.AioRpcError as error:
                 if error.code() in _LASTING:
-                    self._fail(EmitError(error.code(), error.details() or ""))
+                    self._fail(HookpostError(error.code(), error.details() or ""))
             await asyncio.sleep(DELAYS[min(failures, len(DELAYS) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
             failures += 1
 
@@ -178,9 +169,9 @@ class Emitter:
             asyncio.get_running_loop().call_later(delay, self._send, result.sequence)
         else:
             reason = error_reason_pb2.ErrorReason.Name(result.error.reason).removeprefix("ERROR_REASON_")
-            waiting.answer.set_exception(EmitError(_CODES[result.error.code], result.error.message, reason))
+            waiting.answer.set_exception(HookpostError(_CODES[result.error.code], result.error.message, reason))
 
-    def _fail(self, error: EmitError) -> None:
+    def _fail(self, error: HookpostError) -> None:
         for waiting in self._waiting.values():
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)

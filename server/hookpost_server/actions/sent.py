@@ -11,13 +11,14 @@ from ..domain import headers
 from ..domain.delivery import Attempt, Delivery
 from ..domain.event import Event
 from ..domain.request import Composer, Request
+from ..domain.secret import HIDDEN, Secret
 from ..domain.signing import SigningKey
 from ..domain.webhook import Settings
 from ..store.composers import Composers
 from ..store.events import Events
 from ..store.revisions import Revision, Revisions
 
-HIDDEN, RETIRED = "***", "(retired key)"
+RETIRED = "(retired key)"
 
 
 class SentRequests:
@@ -70,7 +71,7 @@ def _request(
     signatures = set() if known else {composer.signature_header, "webhook-signature"}
 
     def shown(name: str, value: str) -> str:
-        if name.lower() in custom and headers.looks_secret(name):
+        if name.lower() in custom and headers.is_secret(name):
             return HIDDEN
         return RETIRED if name in signatures else value
 
@@ -82,4 +83,4 @@ _NONE = Revision(0, Settings(), ())
 
 def _stand_in(moment: datetime) -> SigningKey:
     """For keys that are no longer stored; what it signs is not shown."""
-    return SigningKey(id=UUID(int=0), secret="-" * 16, create_time=moment, expire_time=None)
+    return SigningKey(id=UUID(int=0), secret=Secret("-" * 16), create_time=moment, expire_time=None)

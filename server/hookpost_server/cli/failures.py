@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     DENIED = 4
     UNREACHABLE = 5
-    UNSAFE = 78  # EX_CONFIG: the server would be open to strangers
+    UNSAFE = 78  # EX_CONFIG: open to strangers, or without the master key of its database
 
 
 class Failure(Exception):

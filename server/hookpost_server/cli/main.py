@@ -18,6 +18,7 @@ from hookpost_server.cli import (
     key,
     listen,
     replay,
+    rewrap,
     serve,
     sink,
     types,
@@ -55,7 +56,7 @@ def cli(context: click.Context) -> None:
     Commands that talk to a server find it by --address or HOOKPOST_ADDRESS and send the
     API key in HOOKPOST_API_KEY, or in the file HOOKPOST_API_KEY_FILE, if set. Exit codes: 0 ok,
     1 failed, 2 wrong usage or settings, 3 not found, 4 not allowed, 5 server not reachable,
-    78 the server would be open to strangers.
+    78 the server would be open to strangers, or has not the database's master key.
     """
     if no_color(os.environ):
         context.color = False
@@ -68,6 +69,7 @@ for command in (
     serve.migrate,
     key.key,
     audit.audit,
+    rewrap.rewrap,
     serve.config,
     serve.version,
     emit.emit,

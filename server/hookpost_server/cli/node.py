@@ -29,7 +29,7 @@ def main(says_ready: int, lives: int) -> int:
         run(serve)
     except StartError as error:
         print(f"{error}; {error.hint}", file=sys.stderr)
-        return 1
+        return error.exit_code
     return 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,7 +57,14 @@ def settings(**overrides: Any) -> Config:
 
 
 def for_development(config: Config) -> Config:
-    """The settings with what a receiver on one's own machine needs: plain http, and loopback."""
+    """The settings with what a receiver on one's own machine needs (plain http, loopback), and a key of its own.
+
+    Raises StartError when the key can't be written.
+    """
+    from hookpost_server import master_keys
+
+    if config.database_url and not any(getattr(config, name) for name in master_keys.SETTINGS):
+        config = replace(config, master_key_file=str(master_keys.own_key(config.data_dir)))
     return replace(config, allow_http=True, allow_networks=(*config.allow_networks, *LOOPBACK))
 
 
@@ -64,7 +72,6 @@ def run_server(config: Config, ready: Callable[[Running], None]) -> None:
     """Serves until a signal comes. Raises Failure when it can't start."""
     from hookpost_server import app, supervisor, telemetry
     from hookpost_server.cli.running import run
-    from hookpost_server.startup import Exposed, StartError
 
     telemetry.configure(config.log_level, config.log_format)
     serve = app.serve if config.processes == 1 else supervisor.serve
@@ -72,12 +79,19 @@ def run_server(config: Config, ready: Callable[[Running], None]) -> None:
     async def main(stop: asyncio.Event) -> None:
         await serve(config, ready=ready, stop=stop)
 
-    try:
+    with start_errors():
         run(main)
-    except Exposed as error:
-        raise Failure(str(error), hint=error.hint, code=ExitCode.UNSAFE) from error
+
+
+@contextlib.contextmanager
+def start_errors() -> Iterator[None]:
+    """Turns what keeps a server from starting into a Failure."""
+    from hookpost_server.startup import StartError
+
+    try:
+        yield
     except StartError as error:
-        raise Failure(str(error), hint=error.hint) from error
+        raise Failure(str(error), hint=error.hint, code=ExitCode(error.exit_code)) from error
 
 
 @click.command()
@@ -88,7 +102,7 @@ def dev(data_dir: Path | None, grpc_address: str | None) -> None:
 
     An embedded database, http and loopback allowed, and no API keys needed as long as it listens on loopback. What it
     stores is still there at the next start with the same --data-dir. With HOOKPOST_DATABASE_URL it uses that database
-    instead.
+    instead. Unless a master key is set, it makes one and keeps it in the data directory, as master.key.
 
     \b
     Examples:
@@ -107,7 +121,9 @@ def dev(data_dir: Path | None, grpc_address: str | None) -> None:
         click.echo(f"  metrics   {metrics}\n  database  {running.database}\n")
         click.echo("Next, in other terminals:\n" + next_commands(running.grpc_address) + "\n\nCtrl-C stops it.")
 
-    run_server(for_development(config), ready)
+    with start_errors():
+        config = for_development(config)
+    run_server(config, ready)
 
 
 def next_commands(address: Address) -> str:
@@ -138,18 +154,29 @@ def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None
     an embedded PostgreSQL in the data directory. Beyond loopback it wants TLS and API keys (hookpost key create), and
     else ends with exit code 78.
 
+    Signing keys and header values are encrypted in the database with HOOKPOST_MASTER_KEY: 32 bytes as base64 or hex,
+    from the variable or the file that HOOKPOST_MASTER_KEY_FILE names, never from the command line. Keep a copy:
+    without it they are lost. Without it, or with a wrong one, serve ends with exit code 78 before it listens. An
+    embedded PostgreSQL has its own, master.key in the data directory. See hookpost rewrap for exchanging it.
+
     \b
     Examples:
+      export HOOKPOST_MASTER_KEY_FILE=/etc/hookpost/master.key
       HOOKPOST_DATABASE_URL=postgresql://hookpost@db/hookpost hookpost serve
       HOOKPOST_TLS_CERT=tls.crt HOOKPOST_TLS_KEY=tls.key hookpost serve --grpc-address 0.0.0.0:50051
     """
     config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 
     def ready(running: Running) -> None:
+        from hookpost_server.listening import open_files
+
         metrics = "" if running.metrics_address is None else f", metrics on {running.metrics_address}"
         console = "" if running.console_address is None else f", console on http://{running.console_address}/"
         where = f"{running.grpc_address}{metrics}{console}"
-        say(f"Hookpost {__version__} serves gRPC on {where}, database: {running.database}")
+        say(
+            f"Hookpost {__version__} serves gRPC on {where}, database: {running.database}, "
+            f"at most {open_files():,} open files"
+        )
 
     run_server(config, ready)
 
@@ -177,10 +204,8 @@ def migrate(check: bool, data_dir: Path | None) -> None:
         async with startup.database_url(config) as (url, _):
             return await startup.migrate(url, check=check)
 
-    try:
+    with start_errors():
         names = run(main)
-    except startup.StartError as error:
-        raise Failure(str(error), hint=error.hint) from error
     for name in names:
         click.echo(name)
     if not names:

@@ -12,7 +12,7 @@ SPARK_WIDTH, SPARK_HEIGHT = 96, 22
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Stacked bars as two paths: what succeeded below, what failed on top of it."""
+    """Stacked bars as two paths to be stroked: what succeeded below, what failed on top of it."""
 
     width: int
     height: int
@@ -20,22 +20,22 @@ class Bars:
     failed: str
     highest: int  # the value at full height
     step: float  # from one bar to the next
+    wide: str  # the stroke's width
 
 
 def bars(points: Sequence[Point], width: int, height: int, gap: float = 1.0) -> Bars:
-    """One bar for each point; anything at all is at least a pixel high."""
+    """One bar for each point; anything at all can be seen."""
     highest = max((point.succeeded + point.failed for point in points), default=0)
     step = width / max(1, len(points))
     succeeded, failed = [], []
     for index, point in enumerate(points):
-        x, wide = index * step, max(0.5, step - gap)
+        x = _short((index + 0.5) * step)
         top = height - _height(point.succeeded, highest, height)
         if point.succeeded:
-            succeeded.append(f"M{x:.1f} {height}V{top:.1f}h{wide:.1f}V{height}z")
+            succeeded.append(f"M{x} {height}V{_short(top)}")
         if point.failed:
-            above = max(0.0, top - _height(point.failed, highest, height))
-            failed.append(f"M{x:.1f} {top:.1f}V{above:.1f}h{wide:.1f}V{top:.1f}z")
-    return Bars(width, height, "".join(succeeded), "".join(failed), highest, step)
+            failed.append(f"M{x} {_short(top)}V{_short(max(0.0, top - _height(point.failed, highest, height)))}")
+    return Bars(width, height, "".join(succeeded), "".join(failed), highest, step, _short(max(0.5, step - gap)))
 
 
 def spark(points: Sequence[Point]) -> Bars:
@@ -43,18 +43,15 @@ def spark(points: Sequence[Point]) -> Bars:
     return bars(points, SPARK_WIDTH, SPARK_HEIGHT)
 
 
-def _height(value: int, highest: int, height: int) -> float:
-    return max(1.5, value / highest * (height - 1)) if value else 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Plain bars as one path."""
+    """Plain bars as one path to be stroked."""
 
     width: int
     height: int
     path: str
     step: float  # from one bar to the next
+    wide: str  # the stroke's width
 
 
 def columns(values: Sequence[int], width: int, height: int) -> Columns:
@@ -62,8 +59,16 @@ def columns(values: Sequence[int], width: int, height: int) -> Columns:
     highest = max(values, default=0)
     step = width / max(1, len(values))
     path = "".join(
-        f"M{index * step + 3:.1f} {height}V{height - _height(value, highest, height):.1f}h{step - 6:.1f}V{height}z"
+        f"M{_short((index + 0.5) * step)} {height}V{_short(height - _height(value, highest, height))}"
         for index, value in enumerate(values)
         if value
     )
-    return Columns(width, height, path, step)
+    return Columns(width, height, path, step, _short(step - 6))
+
+
+def _height(value: int, highest: int, height: int) -> float:
+    return max(1.5, value / highest * (height - 1)) if value else 0.0
+
+
+def _short(value: float) -> str:
+    return f"{round(value, 1):g}"

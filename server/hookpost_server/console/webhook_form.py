@@ -25,6 +25,7 @@ PREFIX = "webhook."
 SCHEDULES = {schedule.name.lower(): schedule for schedule in retry.Schedule}
 FORMATS = {form.name.lower(): form for form in Format}
 MAX_ROWS = headers.MAX_HEADERS + 1
+ORDER = ("name", "url", "event_types", "headers", "retry_policy", "timeout", "payload_format", "max_in_flight")
 ADVANCED = ("headers", "retry_policy", "timeout", "payload_format", "max_in_flight", "rate_limit", "labels")
 
 
@@ -75,7 +76,7 @@ class Form:
             url=settings.url,
             event_types=settings.event_types,
             headers=tuple(
-                HeaderRow(name, "", True) if headers.looks_secret(name) else HeaderRow(name, value)
+                HeaderRow(name, "", True) if headers.is_secret(name) else HeaderRow(name, value)
                 for name, value in settings.headers.items()
             )
             or (HeaderRow(),),
@@ -194,7 +195,7 @@ class Form:
                 if name in rows:
                     continue
             found.setdefault(name, []).append(Fault(violation.description))
-        return found
+        return {name: found[name] for name in sorted(found, key=_place)}
 
     def _row_of(self, path: str) -> int | None:
         for index, row in enumerate(self.headers):
@@ -209,6 +210,12 @@ def unfolded(form: Form, faults: Mapping[str, Any]) -> bool:
     names = ("headers", "schedule", "timeout", "payload_format", "max_in_flight", "rate_limit", "labels")
     differs = any(getattr(form, name) not in ("", getattr(plain, name)) for name in names)
     return differs or any(name.split(".", 1)[0] in ADVANCED for name in faults)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where a field stands in the form, so that faults are told from top to bottom."""
+    base = name.split(".", 1)[0]
+    return (ORDER.index(base) if base in ORDER else len(ORDER)), name
 
 
 def _seconds(text: str) -> float:

@@ -14,13 +14,14 @@ import aiohttp
 import yarl
 from aiohttp.abc import AbstractStreamWriter
 
-from ..domain import delivery
-from ..domain.addresses import AddressPolicy
+from ..domain import delivery, errors
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from ..domain.retry import parse_retry_after
 from .egress import Exchange, connector, exchange, phase_of, tls_context
+from .gate import Gate
 from .handshakes import Handshakes
+from .names import Names
 from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS
 
 _OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
@@ -29,15 +30,17 @@ _OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 class AiohttpSender:
     """See `sender.Sender`."""
 
-    def __init__(self, policy: AddressPolicy, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, gate: Gate, *, tls: ssl.SSLContext | None = None) -> None:
         tls = tls or tls_context()
         self._handshakes = Handshakes()
-        self._kept = self._session(connector(policy, tls, keep=True))
-        self._fresh = self._session(connector(policy, tls, keep=False))
+        self._names = Names(gate)
+        self._kept = self._session(connector(gate, self._names, tls, keep=True))
+        self._fresh = self._session(connector(gate, self._names, tls, keep=False))
 
     async def close(self) -> None:
         await self._kept.close()
         await self._fresh.close()
+        await self._names.close()
 
     async def send(self, request: Request) -> Outcome:
         current = Exchange(tls=request.url.startswith("https:"))
@@ -84,6 +87,8 @@ class AiohttpSender:
             self._end_handshake(current)
             if response is not None and not ended:
                 response.close()
+        if current.short and response is None:
+            raise errors.NoSocket
         if response is None:
             return failure or Outcome(result=Result.INTERNAL, error="no answer and no failure")
         if not 100 <= response.status <= 599:

@@ -11,7 +11,8 @@ class Alarm:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due = 0.0  # when it rings; uvloop's handle of what is due at once can't tell
 
     def ring(self) -> None:
         """Ends the sleep, or the next one at once."""
@@ -21,11 +22,11 @@ class Alarm:
         """Rings after `delay` seconds, unless it will sooner."""
         loop = asyncio.get_running_loop()
         when = loop.time() + delay
-        if self._timer is not None and loop.time() < self._timer.when() <= when:
+        if loop.time() < self._due <= when:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(when, self._rung.set)
+        self._timer, self._due = loop.call_at(when, self._rung.set), when
 
     async def sleep(self, longest: float) -> None:
         """Until it rings, at most `longest` seconds."""

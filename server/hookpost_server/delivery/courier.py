@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,7 @@ from .recorder import Recorder
 from .sender import Sender
 
 MAX_LETTERHEADS = 10_000  # remembered
+SHORTAGE_PAUSE = 1.0  # seconds until a claim that no socket could be made for is given back
 STEP = 1000  # claims given back or cancelled by one statement
 
 log = structlog.get_logger()
@@ -85,7 +87,7 @@ class Courier:
         try:
             webhook = await self._directory.get(webhook_id, version)
         except errors.WebhookUnreadable as error:
-            log.error("delivery.postponed", error=error.message, deliveries=len(claims()))  # until their leases lapse
+            log.error("webhook.unreadable", error=error.message, deliveries=len(claims()))  # until their leases lapse
             return None
         if webhook is not None and webhook.state is State.ACTIVE:
             return webhook
@@ -99,8 +101,8 @@ class Courier:
         except errors.DatabaseUnavailable as error:
             log.warning("release.postponed", error=error.message, deliveries=len(claims))  # their leases lapse
 
-    async def attempt(self, claim: Claim, webhook: Webhook) -> Record:
-        """POSTs once, hands the outcome to the recorder, and returns it."""
+    async def attempt(self, claim: Claim, webhook: Webhook) -> Record | None:
+        """POSTs once, hands the outcome to the recorder, and returns it; None when the claim was given back."""
         start = self._now()
         began = time.monotonic()
         start_time = datetime.fromtimestamp(start, UTC)
@@ -111,6 +113,11 @@ class Courier:
             failpoints.hit("attempt.unsent")
             outcome = await self._sender.send(request)
             failpoints.hit("attempt.answered")
+        except errors.NoSocket as error:
+            log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
+            await asyncio.sleep(SHORTAGE_PAUSE)  # the slot stays taken: fewer attempts at once are what helps
+            await self.give_back([claim])
+            return None
         except Exception as error:
             # A fault of ours must neither end the engine nor be tried for ever.
             log.exception("delivery.fault", delivery_id=ids.text(ids.DELIVERY, claim.id))

@@ -7,36 +7,37 @@ follows no redirects, keeps no cookies and reads no environment, as `curl_transf
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pycurl
 
-from ..domain.addresses import AddressPolicy
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from .curl_transfer import Target, Transfer, target_of
 from .egress import phase_of
+from .gate import Gate
 from .handshakes import Handshakes
 from .names import Names
+from .seats import Seats
 
-MAX_IDLE = 2000  # kept connections of all hosts together
+MAX_IDLE = 2000  # kept connections of all hosts together; a quarter of the open files that are allowed, if less
 
 
 class CurlSender:
     """See `sender.Sender`."""
 
-    def __init__(self, policy: AddressPolicy, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, gate: Gate, *, tls: ssl.SSLContext | None = None) -> None:
         """`tls`: whose authorities to trust instead of the system's."""
         self._multi = pycurl.AsyncCurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, MAX_IDLE)
-        self._policy = policy
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _most_idle())
+        self._gate = gate
         self._trust = _trust(tls)
-        self._names = Names()
+        self._names = Names(gate)
         self._handshakes = Handshakes()
-        self._connections: dict[tuple[str, int], _Connections] = {}  # of TLS hosts
+        self._seats: dict[tuple[str, int], Seats] = {}  # of TLS hosts
         self._spare: list[Transfer] = []
 
     async def close(self) -> None:
@@ -59,7 +60,7 @@ class CurlSender:
             except OSError:
                 return Outcome(result=Result.DNS_FAILED, error="the host's name could not be resolved")
             resolve = [f"+{target.host}:{target.port}:{','.join(found)}"]
-        transfer = self._spare.pop() if self._spare else Transfer(self._policy, self._trust)
+        transfer = self._spare.pop() if self._spare else Transfer(self._gate, self._trust)
         if target.tls:
             outcome = await self._send_by_tls(transfer, request, target, resolve, deadline)
         else:
@@ -70,34 +71,43 @@ class CurlSender:
     async def _send_by_tls(
         self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
     ) -> Outcome:
-        """Takes a turn first if a handshake is to be expected: libcurl does not tell before it connects."""
+        """Takes a seat on a kept connection, or a turn for a handshake."""
         loop = asyncio.get_running_loop()
         origin = (target.host, target.port)
-        connections = self._connections.get(origin)
-        if connections is None:
-            if len(self._connections) > MAX_IDLE:
-                self._connections.clear()
-            connections = self._connections[origin] = _Connections()
-        connections.busy += 1
+        seats = self._seats.get(origin)
+        if seats is None:
+            if len(self._seats) > MAX_IDLE:
+                self._seats.clear()
+            seats = self._seats[origin] = Seats()
+        before = loop.time()
+        turn = await seats.take(self._handshakes)
+        if turn:
+            transfer.connected = _once(self._handshakes.end)
+        deadline += loop.time() - before  # the wait is not the receiver's
+        kept = False
         try:
-            if connections.busy > connections.open:
-                before = loop.time()
-                if await self._handshakes.begin():
-                    transfer.connected = _once(self._handshakes.end)
-                deadline += loop.time() - before  # the wait is not the receiver's
-            try:
-                outcome = await self._perform(transfer, request, target, resolve, deadline)
-            finally:
-                transfer.connected()
-            if transfer.handle.getinfo(pycurl.NUM_CONNECTS) and connections.busy > connections.open:
-                connections.open += 1
-            if outcome.status is None:
-                connections.open = max(0, connections.open - 1)
+            outcome = await self._perform(transfer, request, target, resolve, deadline)
+            # With a turn but no new connection it sat on one that was left meanwhile: that seat is counted already.
+            kept = transfer.keeps and not (turn and not transfer.handle.getinfo(pycurl.NUM_CONNECTS))
             return outcome
         finally:
-            connections.busy -= 1
+            transfer.connected()
+            seats.leave(kept=kept)
 
     async def _perform(
+        self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
+    ) -> Outcome:
+        outcome = await self._exchange(transfer, request, target, resolve, deadline)
+        if outcome.result is Result.CONNECTION_LOST and transfer.unheard:
+            # After a receiver's restart all kept connections are dead; libcurl gives up after a few of them.
+            transfer.handle.setopt(pycurl.FRESH_CONNECT, 1)
+            try:
+                outcome = await self._exchange(transfer, request, target, resolve, deadline)
+            finally:
+                transfer.handle.setopt(pycurl.FRESH_CONNECT, 0)
+        return outcome
+
+    async def _exchange(
         self, transfer: Transfer, request: Request, target: Target, resolve: list[str], deadline: float
     ) -> Outcome:
         left = deadline - asyncio.get_running_loop().time()
@@ -107,14 +117,6 @@ class CurlSender:
         except pycurl.error as error:
             return transfer.failed(error.args[0], str(error.args[1]), request)
         return transfer.ended()
-
-
-@dataclass(slots=True)
-class _Connections:
-    """How many connections a host is thought to have: a guess, put right by each exchange."""
-
-    open: int = 0
-    busy: int = 0
 
 
 def _once(call: Callable[[], None]) -> Callable[[], None]:
@@ -127,6 +129,11 @@ def _once(call: Callable[[], None]) -> Callable[[], None]:
             call()
 
     return once
+
+
+def _most_idle() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_IDLE if soft == resource.RLIM_INFINITY else min(MAX_IDLE, soft // 4)
 
 
 def _trust(tls: ssl.SSLContext | None) -> dict[int, Any]:

@@ -15,12 +15,12 @@ from typing import Any
 import pycurl
 import yarl
 
-from ..domain import addresses, delivery
-from ..domain.addresses import AddressPolicy
+from ..domain import delivery, errors
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from ..domain.retry import parse_retry_after
 from .egress import KEEP_IDLE, phase_of
+from .gate import Gate, check_shortage, is_shortage
 from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS
 
 MAX_LIFE = 600  # seconds after which a kept connection is not used again
@@ -35,6 +35,7 @@ _INVALID = frozenset(
         pycurl.E_WRITE_ERROR,  # refused by `Transfer.on_header`
         pycurl.E_BAD_CONTENT_ENCODING,
         pycurl.E_HTTP2,
+        100,  # CURLE_TOO_LARGE, without a name in pycurl: a line longer than libcurl reads
     }
 )
 _TLS = frozenset(
@@ -91,8 +92,8 @@ def _nothing() -> None:
 class Transfer:
     """One easy handle, used again and again, and what it hears during an exchange."""
 
-    def __init__(self, policy: AddressPolicy, trust: dict[int, Any]) -> None:
-        self._policy = policy
+    def __init__(self, gate: Gate, trust: dict[int, Any]) -> None:
+        self._gate = gate
         self.handle = handle = pycurl.Curl()
         self.connected: Callable[[], None] = _nothing  # called when the connection stands
         self._target: Target | None = None
@@ -127,7 +128,7 @@ class Transfer:
 
     def prepare(self, request: Request, target: Target, resolve: list[str], timeout: int) -> None:
         """`timeout` in milliseconds."""
-        self._refused = self._connected = False
+        self._refused = self._short = self._connected = False
         self._status = 0
         self._lines = 0
         self._headers: list[tuple[str, str]] = []
@@ -152,14 +153,14 @@ class Transfer:
     def _on_socket(self, purpose: int, address: Any) -> Any:
         """The address check, where the socket is made: for literals and every address of a name."""
         try:
-            permitted = self._policy.permits(addresses.parse(address.addr[0]))
-        except ValueError:
-            permitted = False
-        if not permitted:
-            self._refused = True
+            if not self._gate.lets(address.addr[0], address.addr[1]):
+                self._refused = True
+                return pycurl.SOCKET_BAD
+            kind = address.socktype | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+            return _Lent(address.family, kind, address.protocol)
+        except OSError as error:
+            self._short = is_shortage(error)
             return pycurl.SOCKET_BAD
-        kind = address.socktype | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        return _Lent(address.family, kind, address.protocol)
 
     def _on_connected(self, *addresses: Any) -> int:
         self._connected = True
@@ -201,6 +202,16 @@ class Transfer:
             return -1
         return None
 
+    @property
+    def keeps(self) -> bool:
+        """After an exchange: its connection can serve another, as far as the answer tells (RFC 9112, 9.3)."""
+        return bool(self._status) and not self._cut and ("connection", "close") not in self._headers
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it went over connections that were open before, and not a line of an answer came."""
+        return not (self.handle.getinfo(pycurl.NUM_CONNECTS) or self.handle.getinfo(pycurl.HEADER_SIZE))
+
     def ended(self) -> Outcome:
         """The outcome when libcurl has no complaint: it has none about a head that breaks off either."""
         if not self._status:
@@ -219,7 +230,7 @@ class Transfer:
         )
 
     def failed(self, code: int, text: str, request: Request) -> Outcome:
-        """The outcome that an error of libcurl stands for. Never names an address."""
+        """The outcome that an error of libcurl stands for. Never names an address. Raises NoSocket."""
         if self._status:
             return self._answered(truncated=True)
         handle = self.handle
@@ -229,7 +240,10 @@ class Transfer:
             return Outcome(result=Result.TIMED_OUT, error=phase_of(request.timeout, connected=connected, sent=sent))
         if code == pycurl.E_COULDNT_CONNECT and self._refused:
             return Outcome(result=Result.ADDRESS_REFUSED, error="the address is not one that may be reached")
+        if self._short:
+            raise errors.NoSocket
         if code == pycurl.E_COULDNT_CONNECT:
+            check_shortage()
             return Outcome(result=Result.CONNECT_FAILED, error=self._reason("the connection could not be made"))
         if code == pycurl.E_PEER_FAILED_VERIFICATION:
             verdict = handle.getinfo(pycurl.SSL_VERIFYRESULT)
@@ -254,4 +268,5 @@ class _Lent(socket.socket):
     """libcurl takes a duplicate of it; this one closes itself when it is let go."""
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # else it could not even be made
+            self.close()

@@ -10,11 +10,12 @@ from uuid import UUID
 import structlog
 
 from ..domain import errors
-from ..domain.webhook import Webhook
+from ..domain.webhook import STALE_AFTER, Webhook
 from ..store.webhooks import Webhooks
 
 REFRESH_INTERVAL = 0.5  # seconds between looks for changes
-STALE_AFTER = 2.0  # seconds; an attempt never goes by settings that were checked longer ago
+READ_WITHIN = STALE_AFTER  # seconds; what took longer to read may be older than an attempt may go by
+UNREADABLE_FOR = 900.0  # seconds since it was last tried for which it counts; leases last 11 min at most
 
 log = structlog.get_logger()
 
@@ -37,6 +38,14 @@ class Directory:
         self._entries: dict[UUID, _Entry] = {}
         self._wanted: dict[UUID, asyncio.Future[Webhook | None]] = {}
         self._asked = asyncio.Event()
+        self._unreadable: dict[UUID, float] = {}  # when it was last tried, monotonic
+
+    @property
+    def unreadable(self) -> int:
+        """Webhooks with deliveries that wait because what is stored of them can't be read."""
+        since = time.monotonic() - UNREADABLE_FOR
+        self._unreadable = {webhook_id: tried for webhook_id, tried in self._unreadable.items() if tried > since}
+        return len(self._unreadable)
 
     async def get(self, webhook_id: UUID, version: int) -> Webhook | None:
         """None when it is deleted. Raises DatabaseUnavailable and WebhookUnreadable."""
@@ -75,10 +84,16 @@ class Directory:
             for future in wanted.values():
                 _fail(future, error)
             return
+        if time.monotonic() - checked >= READ_WITHIN:
+            for future in wanted.values():
+                _fail(future, errors.DatabaseUnavailable("the database answered too late"))
+            return
         for webhook_id, future in wanted.items():
             webhook = found.get(webhook_id)
             self._entries.pop(webhook_id, None)
+            self._unreadable.pop(webhook_id, None)
             if isinstance(webhook, errors.WebhookUnreadable):
+                self._unreadable[webhook_id] = checked
                 _fail(future, webhook)
                 continue
             if webhook is not None:

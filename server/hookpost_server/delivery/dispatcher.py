@@ -239,7 +239,8 @@ class Dispatcher:
                 self._offer(lane)
                 self._start()
                 record = await self._courier.attempt(claim, webhook)
-                lane.learn(record.latency)
+                if record is not None:
+                    lane.learn(record.latency)
         finally:
             if task := asyncio.current_task():
                 self._running.pop(task, None)

@@ -1,4 +1,4 @@
-"""How connections leave: the address check, names and TLS."""
+"""How aiohttp's connections leave: through the gate, by names and with TLS."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from typing import Any
 import aiohttp
 from aiohttp.helpers import sentinel
 
-from ..domain import addresses
-from ..domain.addresses import AddressPolicy
+from .gate import Gate, is_shortage
+from .names import DNS_TTL, Names
 
-DNS_TIMEOUT, DNS_TRIES = 2.0, 2  # seconds for one question, and how often it is asked
 KEEP_IDLE = 60.0  # seconds that an idle connection is kept; one that its receiver closed meanwhile is replaced
-DNS_TTL = 10  # seconds for which an answer is used again
 
 
 @dataclass(slots=True)
@@ -30,6 +28,7 @@ class Exchange:
     connected: bool = False
     sent: bool = False  # the request went out, its body included
     refused: bool = False  # an address was refused
+    short: bool = False  # no socket could be made
     tls: bool = False
     handshaking: bool = False  # holds a turn for its handshake
     bound: asyncio.Timeout | None = None
@@ -44,7 +43,7 @@ def phase_of(timeout: float, *, connected: bool, sent: bool) -> str:
 exchange: contextvars.ContextVar[Exchange] = contextvars.ContextVar("exchange")
 
 
-def socket_factory(policy: AddressPolicy) -> Callable[[Any], socket.socket]:
+def socket_factory(gate: Gate) -> Callable[[Any], socket.socket]:
     """Makes sockets for permitted addresses only.
 
     Called for every address, literal or resolved, right before the connection to that same address is made: no
@@ -53,15 +52,17 @@ def socket_factory(policy: AddressPolicy) -> Callable[[Any], socket.socket]:
 
     def make(info: Any) -> socket.socket:
         family, kind, protocol, _, address = info
+        current = exchange.get(None)
         try:
-            permitted = policy.permits(addresses.parse(address[0]))
-        except ValueError:
-            permitted = False
-        if not permitted:
-            if current := exchange.get(None):
-                current.refused = True
-            raise OSError(errno.EACCES, "address refused")
-        made = socket.socket(family, kind, protocol)
+            if not gate.lets(address[0], address[1]):
+                if current:
+                    current.refused = True
+                raise OSError(errno.EACCES, "address refused")
+            made = socket.socket(family, kind, protocol)
+        except OSError as error:
+            if current and is_shortage(error):
+                current.short = True
+            raise
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return made
 
@@ -76,15 +77,14 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-def connector(policy: AddressPolicy, tls: ssl.SSLContext, *, keep: bool) -> aiohttp.TCPConnector:
+def connector(gate: Gate, names: Names, tls: ssl.SSLContext, *, keep: bool) -> aiohttp.TCPConnector:
     """Unlimited, because the dispatcher has the limits; `keep` keeps connections for reuse."""
     return aiohttp.TCPConnector(
         limit=0,
         ssl=tls,
-        # Asks name servers itself: the system's resolver would need a thread for each name that does not answer.
-        resolver=aiohttp.AsyncResolver(timeout=DNS_TIMEOUT, tries=DNS_TRIES),
+        resolver=names,
         ttl_dns_cache=DNS_TTL,
-        socket_factory=socket_factory(policy),
+        socket_factory=socket_factory(gate),
         force_close=not keep,
         keepalive_timeout=KEEP_IDLE if keep else sentinel,
     )

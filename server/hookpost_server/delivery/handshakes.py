@@ -15,23 +15,28 @@ class Handshakes:
     def __init__(self, *, most: int = MOST, spacing: float = SPACING) -> None:
         self._slots = asyncio.Semaphore(most)
         self._spacing = spacing
+        self._door = asyncio.Lock()  # held by the one whose turn is next
         self._next = 0.0  # loop time
 
     async def begin(self) -> bool:
-        """Waits for a turn. True: `end` must be called; False: patience ended first."""
+        """Waits for a turn. True: `end` must be called; False: patience ended first.
+
+        A wait that is cancelled leaves nothing behind: the next in line begins when that one would have.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._slots.acquire()
         except TimeoutError:
             return False
-        self._next = max(loop.time(), self._next + self._spacing)
-        if (wait := self._next - loop.time()) > 0:
-            try:
-                await asyncio.sleep(wait)
-            except asyncio.CancelledError:
-                self._slots.release()
-                raise
+        try:
+            async with self._door:
+                if (wait := self._next - loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                self._next = loop.time() + self._spacing
+        except asyncio.CancelledError:
+            self._slots.release()
+            raise
         return True
 
     def end(self) -> None:

@@ -17,7 +17,7 @@ class Sender(Protocol):
 
     The timeout bounds the whole exchange, names and TLS included. Redirects are not followed, cookies not kept, bodies
     not decompressed, proxies of the environment not used; addresses are checked where the socket is made. Only bugs
-    raise.
+    raise, and NoSocket: what this machine is short of is no failure of the receiver's.
     """
 
     async def send(self, request: Request) -> Outcome:

@@ -12,9 +12,12 @@ HookpostError
 ├── EventTypeInUse            built in, or subscribed to
 ├── DeliveryNotEnded          still pending: there is nothing to repeat
 ├── WebhookUnreadable         what is stored of it makes no sense: a fault of ours, or of who changed it there
+├── SealBroken                a stored secret does not open; told as WebhookUnreadable
+├── MasterKeyRetired          this server would seal with a key that `hookpost rewrap` has put out of use
 ├── PayloadRemoved            retention has removed it: there is nothing to send
 ├── TokenExpired              a watcher fell behind: begin anew
 ├── BacklogFull               a bounded queue is full: try again
+│   └── NoSocket              this process has no file descriptor left for a connection
 ├── LimitExceeded             over a fixed limit: trying again does not help
 ├── Unavailable
 │   ├── DatabaseUnavailable   can't be reached, or is too busy
@@ -159,6 +162,19 @@ class WebhookUnreadable(HookpostError):
         super().__init__(f'webhook "{webhook_id}" can\'t be read ({cause})')
 
 
+class SealBroken(HookpostError):
+    """A stored secret does not open. The message says why, and nothing of the secret."""
+
+
+class MasterKeyRetired(HookpostError):
+    """What it sealed now could not be opened once the key is thrown away."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"this server's first master key ({key_id}) was retired by `hookpost rewrap`; restart it with the new one"
+        )
+
+
 class PayloadRemoved(HookpostError):
     """Without its payload an event can't be sent again."""
 
@@ -188,6 +204,13 @@ class BacklogFull(HookpostError):
     def __init__(self, what: str, retry_delay: float = 1.0) -> None:
         super().__init__(f"{what}; try again in {retry_delay:g} s")
         self.retry_delay = retry_delay  # seconds
+
+
+class NoSocket(BacklogFull):
+    """No socket can be made: the process is at its limit of open files, or the machine at one of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("no socket can be made for a connection: the limit of open files is reached")
 
 
 class LimitExceeded(HookpostError):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from .errors import Violation
+from .secret import HIDDEN
 
 MAX_HEADERS = 20
 MAX_VALUE = 1024
@@ -29,18 +30,29 @@ _DENIED = frozenset(
     | {"traceparent", "tracestate"}  # the producer's, or an attempt's own
     | {"x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}  # look like a client's address
 )
+_SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
 _DENIED_PREFIXES = ("webhook-", "hookpost-", "proxy-", "x-forwarded-", "sec-")
 _SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
-
-
-def looks_secret(name: str) -> bool:
-    """Whether the value of a header of this name is probably a secret, which is not shown."""
-    return _SECRET.search(name) is not None
 
 
 def may_sign(name: str) -> bool:
     """Whether the hex signature's header may have this name (in lower case): nothing else in a request has it."""
     return name not in OWN and name not in OVERRIDABLE and name not in _DENIED
+
+
+def is_secret(name: str) -> bool:
+    """Whether the header's value is kept from answers: its name sounds like a secret's."""
+    return _SECRET.search(name) is not None
+
+
+def shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """As answers show them: a secret's value as `***`."""
+    return {name: HIDDEN if is_secret(name) else value for name, value in headers.items()}
+
+
+def kept(given: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """The given ones, where `***` stands for the value that is stored, so that what was read can be written back."""
+    return {name: stored.get(name, value) if value == HIDDEN else value for name, value in given.items()}
 
 
 def check(headers: Mapping[str, str], field: str, signature_header: str) -> list[Violation]:
@@ -61,7 +73,9 @@ def check(headers: Mapping[str, str], field: str, signature_header: str) -> list
         elif lower in seen:
             faults.append(Violation(path, "the name occurs twice; names are compared without case"))
         seen.add(lower)
-        if len(value) > MAX_VALUE or not _VALUE.fullmatch(value):
+        if value == HIDDEN:
+            faults.append(Violation(path, f'"{HIDDEN}" stands for a stored value, and none is stored by this name'))
+        elif len(value) > MAX_VALUE or not _VALUE.fullmatch(value):
             faults.append(
                 Violation(path, f"value must be at most {MAX_VALUE} printable ASCII characters, no space at either end")
             )

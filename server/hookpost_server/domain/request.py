@@ -66,8 +66,8 @@ class Composer:
             settings=settings,
             headers=tuple((own | custom).values()),
             signature_header=self.signature_header,
-            secret=keys[0].secret,
-            standard_keys=tuple(signing.standard_key(key.secret) for key in keys),
+            secret=keys[0].secret.reveal(),
+            standard_keys=tuple(signing.standard_key(key.secret.reveal()) for key in keys),
         )
 
 

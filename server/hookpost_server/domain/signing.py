@@ -15,9 +15,11 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from .secret import Secret
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -26,10 +28,10 @@ MAX_OVERLAP = 7 * 24 * 3600.0  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """A key in force. The secret never shows in a repr."""
+    """A key in force."""
 
     id: UUID
-    secret: str = field(repr=False)
+    secret: Secret
     create_time: datetime
     expire_time: datetime | None
 

@@ -24,6 +24,7 @@ MAX_LABELS = 20
 MIN_TIMEOUT, MAX_TIMEOUT, DEFAULT_TIMEOUT = 0.1, 30.0, 10.0  # seconds
 MAX_IN_FLIGHT, DEFAULT_IN_FLIGHT = 1000, 16
 MIN_RATE, MAX_RATE = 0.1, 10_000.0  # attempts a second
+STALE_AFTER = 2.0  # seconds; no attempt begins by settings, or signed by keys, that were checked longer ago
 _LABEL_KEY = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -157,8 +158,10 @@ def _check_labels(labels: Mapping[str, str], field: str) -> list[Violation]:
 
 
 def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    """The settings with the given fields replaced; None puts a field back to its default."""
+    """The settings with the given fields replaced; None puts a field back to its default, `***` keeps a header."""
     defaults = Settings()
+    if given.get("headers"):
+        given = {**given, "headers": headers.kept(given["headers"], settings.headers)}
     return dataclasses.replace(
         settings, **{name: getattr(defaults, name) if value is None else value for name, value in given.items()}
     )

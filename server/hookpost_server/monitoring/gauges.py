@@ -26,6 +26,7 @@ class Readings:
     breakers: Callable[[], Mapping[str, int]]
     pool: Callable[[], Usage]
     database_up: Callable[[], bool]
+    unreadable: Callable[[], int]
     behind: Callable[[], Behind | None]
 
 
@@ -62,6 +63,11 @@ def gauges(of: Readings) -> Iterable[Gauge]:
         "Webhooks with work in this process, by the state of their breaker.",
         lambda: {(state,): float(count) for state, count in of.breakers().items()},
         ("state",),
+    )
+    yield Gauge(
+        "hookpost_unreadable_webhooks",
+        "Webhooks with deliveries that wait because their secrets do not open, or their row makes no sense.",
+        of.unreadable,
     )
     yield Gauge("hookpost_database_up", "1 while the database answers; looked at each 2 s.", of.database_up)
     yield Gauge("hookpost_database_connections", "Connections of the pool: idle, used.", connections, ("state",))

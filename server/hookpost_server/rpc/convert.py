@@ -10,7 +10,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 
 from hookpost.v1 import delivery_pb2, event_pb2, event_type_pb2, webhook_pb2
 
-from ..domain import envelope, errors, ids, retry
+from ..domain import envelope, errors, headers, ids, retry
 from ..domain.delivery import Attempt, Delivery, State
 from ..domain.errors import Violation
 from ..domain.event import Event
@@ -46,7 +46,7 @@ def webhook(found: Webhook) -> webhook_pb2.Webhook:
         name=settings.name,
         url=settings.url,
         event_types=settings.event_types,
-        headers=settings.headers,
+        headers=headers.shown(settings.headers),
         state=webhook_pb2.WebhookState.ValueType(found.state),
         state_reason=found.state_reason,
         retry_policy=webhook_pb2.RetryPolicy(

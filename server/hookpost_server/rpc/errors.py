@@ -30,6 +30,8 @@ CODES: dict[type[errors.HookpostError], grpc.StatusCode] = {
     errors.PayloadRemoved: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DeliveryNotEnded: grpc.StatusCode.FAILED_PRECONDITION,
     errors.WebhookUnreadable: grpc.StatusCode.INTERNAL,
+    errors.SealBroken: grpc.StatusCode.INTERNAL,
+    errors.MasterKeyRetired: grpc.StatusCode.INTERNAL,
     errors.TokenExpired: grpc.StatusCode.OUT_OF_RANGE,
     errors.BacklogFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,

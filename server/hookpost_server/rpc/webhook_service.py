@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -10,9 +11,11 @@ from uuid import UUID
 
 from hookpost.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_grpc
 
+from ..actions.rotation import rotate
 from ..actions.testing import WebhookTester
 from ..domain import event, ids, signing
 from ..domain.envelope import Format
+from ..domain.secret import Secret
 from ..domain.webhook import Settings, SettingsRules, State, changed, check_text
 from ..store.event_types import KnownTypes
 from ..store.health import DAY, HealthFigures
@@ -59,12 +62,12 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         webhook = await self._webhooks.create(
             tenant_id,
             settings,
-            request.signing_key or signing.new_secret(),
+            _secret(request.signing_key),
             request_id=request_id,
             digest=_digest(request) if request_id else b"",
         )
         return webhook_service_pb2.CreateWebhookResponse(
-            webhook=convert.webhook(webhook), signing_key=webhook.keys[0].secret
+            webhook=convert.webhook(webhook), signing_key=webhook.keys[0].secret.reveal()
         )
 
     async def GetWebhook(
@@ -150,7 +153,7 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
         webhook = await self._webhooks.reveal_keys(*_named(request))
         return webhook_service_pb2.GetSigningKeyResponse(
             keys=[
-                webhook_service_pb2.RevealedSigningKey(key=convert.signing_key(key), secret=key.secret)
+                webhook_service_pb2.RevealedSigningKey(key=convert.signing_key(key), secret=key.secret.reveal())
                 for key in webhook.keys
             ]
         )
@@ -165,10 +168,12 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             faults.note("signing_key", _secret_fault(request.signing_key))
             if not 0 <= overlap <= signing.MAX_OVERLAP:
                 faults.note("overlap", "must be from 0 s to 7 days")
-        webhook, secret = await self._webhooks.rotate_key(
-            tenant_id, webhook_id, request.signing_key or signing.new_secret(), overlap, request_id=request_id
+        webhook, secret = await rotate(
+            self._webhooks, tenant_id, webhook_id, _secret(request.signing_key), overlap, request_id=request_id
         )
-        return webhook_service_pb2.RotateSigningKeyResponse(webhook=convert.webhook(webhook), signing_key=secret)
+        return webhook_service_pb2.RotateSigningKeyResponse(
+            webhook=convert.webhook(webhook), signing_key=secret.reveal()
+        )
 
     async def TestWebhook(
         self, request: webhook_service_pb2.TestWebhookRequest, context: Context
@@ -213,8 +218,10 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             elif bucket == 60 and window > MAX_MINUTES:
                 faults.note("bucket", "must be an hour (3600s) for windows of more than 25 h")
         await self._webhooks.get(tenant_id, webhook_id)
-        figures = await self._health.of(tenant_id, [webhook_id], window)
-        series = await self._health.series(tenant_id, webhook_id, window, by_hour=bucket == 3600)
+        figures, series = await asyncio.gather(
+            self._health.of(tenant_id, [webhook_id], window),
+            self._health.series(tenant_id, webhook_id, window, by_hour=bucket == 3600),
+        )
         return webhook_service_pb2.GetWebhookHealthResponse(
             health=convert.health(figures[webhook_id]),
             series=[convert.health_point(point) for point in series],
@@ -234,6 +241,10 @@ def _bucket(window: float) -> float:
 def _named(request: Any) -> tuple[str, UUID]:
     """The webhook that a request names."""
     return fields.named(ids.WEBHOOK, request, "webhook_id")
+
+
+def _secret(given: str) -> Secret:
+    return Secret(given or signing.new_secret())
 
 
 def _secret_fault(secret: str) -> str | None:

@@ -72,6 +72,13 @@ async def planned(connection: asyncpg.Connection, switches: str = BY_KEY) -> Asy
         yield
 
 
+async def _as_it_is(connection: asyncpg.Connection) -> None:
+    """What a connection needs before the next one gets it: nothing. Nobody changes its session, but for `session`.
+
+    asyncpg's own way asks the server to forget what it was never told, which costs a round trip for each statement.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The pool at a moment."""
@@ -107,6 +114,7 @@ class Database:
             max_size=max_size,
             timeout=10,
             command_timeout=STATEMENT_TIMEOUT,
+            reset=_as_it_is,
             server_settings={
                 "application_name": "hookpost",
                 "statement_timeout": str(int((STATEMENT_TIMEOUT + 5) * 1000)),
@@ -145,6 +153,15 @@ class Database:
                     yield connection
         finally:
             self._common.borrowers -= 1
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """One connection whose session may be changed, by locks that outlive a transaction: it is not used again."""
+        async with self.connection() as connection:
+            try:
+                yield connection
+            finally:
+                connection.terminate()
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -188,8 +205,16 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _planned(self, switches: str) -> AsyncIterator[Any]:
-        async with self.connection() as connection, planned(connection, switches):
-            yield connection
+        """As `planned`, a round trip shorter."""
+        async with self.connection() as connection:
+            await connection.execute("BEGIN;" + switches)
+            try:
+                yield connection
+            except BaseException:
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await connection.execute("ROLLBACK;")
+                raise
+            await connection.execute("COMMIT;")
 
     def usage(self) -> Usage:
         """How busy the pool is."""

@@ -53,12 +53,17 @@ class GroupCommit:
         max_queued: int,
         room: Callable[[], Room],
         committed: Callable[[Sequence[Claim], bool], None],
+        unanswered: Callable[[Sequence[Event]], None],
     ) -> None:
-        """`committed` gets the deliveries that this process owns now, and whether others are left in the queue."""
+        """`committed` gets the deliveries that this process owns now, and whether others are left in the queue.
+
+        `unanswered` gets events of which nobody knows whether they are committed.
+        """
         self._events = events
         self._max_queued = max_queued
         self._room = room
         self._committed = committed
+        self._unanswered = unanswered
         self._queue: deque[_Submission] = deque()
         self._queued = 0
         self._queued_bytes = 0
@@ -159,14 +164,14 @@ class GroupCommit:
             accepted = await self._events.emit(events, self._room())
         except asyncpg.PostgresError as error:
             if len(batch) == 1:
-                _fail(batch, error)
+                self._fail(batch, error)
                 return
             # One of them is at fault, and only that one shall fail.
             log.error("emit.batch_failed", error=str(error), submissions=len(batch))
             for submission in batch:
                 await self._commit([submission])
         except Exception as error:
-            _fail(batch, error)
+            self._fail(batch, error)
         else:
             self._deliver(batch, events, accepted)
 
@@ -174,7 +179,7 @@ class GroupCommit:
         try:
             accepted = await self._events.emit_atomically(submission.events, self._room())
         except Exception as error:
-            _fail([submission], error)
+            self._fail([submission], error)
         else:
             self._deliver([submission], submission.events, accepted)
 
@@ -196,8 +201,9 @@ class GroupCommit:
             if isinstance(result, Emitted):
                 self._fan_out[event.tenant_id, event.type] = max(1, result.delivery_count)
 
-
-def _fail(batch: list[_Submission], error: Exception) -> None:
-    for submission in batch:
-        if not submission.done.done():
-            submission.done.set_exception(error)
+    def _fail(self, batch: list[_Submission], error: Exception) -> None:
+        for submission in batch:
+            if isinstance(error, errors.DatabaseUnavailable):
+                self._unanswered(submission.events)
+            if not submission.done.done():
+                submission.done.set_exception(error)

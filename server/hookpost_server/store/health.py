@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ..domain import ids
 from ..domain.health import BOUNDS, Health, Point
 from .database import Database
 
+_FIGURES = (
+    "succeeded",
+    "failed",
+    "attempts",
+    "latencies",
+    "consecutive_failures",
+    "last_success_time",
+    "last_failure_time",
+)
 DAY = 24 * 3600.0  # seconds
 
 
@@ -38,39 +46,36 @@ class HealthFigures:
             from edge, health_hours h
             where h.tenant_id = $1 and h.webhook_id = any($2::uuid[]) and h.hour >= first_hour
         )
-        select webhook_id, sum(succeeded)::bigint as succeeded, sum(failed)::bigint as failed,
-            sum(attempts)::bigint as attempts, array[{_LATENCIES}] as latencies
-        from counted group by webhook_id
+        , summed as (
+            select webhook_id, sum(succeeded)::bigint as succeeded, sum(failed)::bigint as failed,
+                sum(attempts)::bigint as attempts, array[{_LATENCIES}] as latencies
+            from counted group by webhook_id
+        )
+        select w.webhook_id, (
+                select id from deliveries d
+                where d.tenant_id = $1 and d.webhook_id = w.webhook_id and d.state = 1 order by id limit 1
+            ) as oldest_pending,
+            coalesce(succeeded, 0) as succeeded, coalesce(failed, 0) as failed,
+            coalesce(attempts, 0) as attempts, coalesce(latencies, '{{}}') as latencies,
+            coalesce(failures, 0) as consecutive_failures, last_success_time, last_failure_time
+        from unnest($2::uuid[]) as w(webhook_id)
+        left join summed using (webhook_id)
+        left join webhook_streaks s on s.webhook_id = w.webhook_id and s.tenant_id = $1
     """  # noqa: S608
-    STREAKS = """
-        select webhook_id, failures, last_success_time, last_failure_time from webhook_streaks
-        where webhook_id = any($2::uuid[]) and tenant_id = $1
-    """
-    OLDEST_PENDING = """
-        select w.webhook_id, oldest.id from unnest($2::uuid[]) as w(webhook_id)
-        cross join lateral (
-            select id from deliveries d
-            where d.tenant_id = $1 and d.webhook_id = w.webhook_id and d.state = 1 order by id limit 1) oldest
-    """
 
     async def of(self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY) -> dict[UUID, Health]:
         """One entry for each webhook asked for, with zeros where nothing happened."""
         async with self._database.by_key() as connection:
-            counts = await connection.fetch(self.OF, tenant_id, webhook_ids, timedelta(seconds=window))
-            streaks = await connection.fetch(self.STREAKS, tenant_id, webhook_ids)
-            oldest = await connection.fetch(self.OLDEST_PENDING, tenant_id, webhook_ids)
-        values: dict[UUID, dict[str, Any]] = {webhook_id: {} for webhook_id in webhook_ids}
-        for row in counts:
-            values[row["webhook_id"]] |= {name: row[name] for name in ("succeeded", "failed", "attempts", "latencies")}
-        for row in streaks:
-            values[row["webhook_id"]] |= {
-                "consecutive_failures": row["failures"],
-                "last_success_time": row["last_success_time"],
-                "last_failure_time": row["last_failure_time"],
-            }
-        for row in oldest:
-            values[row["webhook_id"]]["oldest_pending_time"] = ids.time_of(row["id"])
-        return {webhook_id: Health(window=window, **given) for webhook_id, given in values.items()}
+            rows = await connection.fetch(self.OF, tenant_id, webhook_ids, timedelta(seconds=window))
+        found: dict[UUID, Health] = {}
+        for row in rows:
+            oldest = row["oldest_pending"]
+            found[row["webhook_id"]] = Health(
+                window=window,
+                oldest_pending_time=None if oldest is None else ids.time_of(oldest),
+                **{name: row[name] for name in _FIGURES},
+            )
+        return found
 
     SERIES_BY_MINUTE = """
         select bucket as start, coalesce(m.succeeded, 0) as succeeded, coalesce(m.failed, 0) as failed,
@@ -96,24 +101,26 @@ class HealthFigures:
             rows = await connection.fetch(query, tenant_id, webhook_id, timedelta(seconds=window))
         return [Point(**dict(row)) for row in rows]
 
-    SERIES_OF_MANY = """
-        select w.id, bucket as start, coalesce(h.succeeded, 0) as succeeded, coalesce(h.failed, 0) as failed,
-            coalesce(h.attempts, 0) as attempts
-        from unnest($2::uuid[]) w(id)
-        cross join generate_series(date_trunc('hour', now() - $3::interval) + interval '1 hour',
-                                   date_trunc('hour', now()), interval '1 hour') bucket
-        left join health_hours h on h.tenant_id = $1 and h.webhook_id = w.id and h.hour = bucket
-        order by w.id, bucket
+    # Gaps are filled here: a join with the hours could be planned, while there are few rows, to read all of a tenant's.
+    HOURS_OF_MANY = """
+        select webhook_id, hour, succeeded, failed, attempts from health_hours
+        where tenant_id = $1 and webhook_id = any($2::uuid[]) and hour >= $3
     """
 
     async def series_of_many(
         self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY
     ) -> dict[UUID, list[Point]]:
         """As `series` by the hour, for each webhook asked for."""
-        series: dict[UUID, list[Point]] = {webhook_id: [] for webhook_id in webhook_ids}
+        this_hour = datetime.fromtimestamp(self._database.now(), UTC).replace(minute=0, second=0, microsecond=0)
+        hours = [this_hour - timedelta(hours=back) for back in reversed(range(round(window / 3600)))]
         async with self._database.by_key() as connection:
-            rows = await connection.fetch(self.SERIES_OF_MANY, tenant_id, webhook_ids, timedelta(seconds=window))
-        for row in rows:
-            values = dict(row)
-            series[values.pop("id")].append(Point(**values))
-        return series
+            rows = await connection.fetch(self.HOURS_OF_MANY, tenant_id, webhook_ids, hours[0])
+        counted = {(row["webhook_id"], row["hour"]): row for row in rows}
+
+        def point(webhook_id: UUID, hour: datetime) -> Point:
+            row = counted.get((webhook_id, hour))
+            if row is None:
+                return Point(start=hour, succeeded=0, failed=0, attempts=0)
+            return Point(start=hour, succeeded=row["succeeded"], failed=row["failed"], attempts=row["attempts"])
+
+        return {webhook_id: [point(webhook_id, hour) for hour in hours] for webhook_id in webhook_ids}

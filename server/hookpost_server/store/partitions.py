@@ -45,15 +45,12 @@ class Partitions:
         """Makes what is missing from yesterday to the day after tomorrow; returns the names made."""
         today = datetime.fromtimestamp(self._database.now(), UTC).date()
         made = []
-        async with self._database.connection() as connection:
+        async with self._database.session() as connection:  # whose end gives the lock back
             await self._lock(connection)
-            try:
-                for offset in range(-DAYS_BEHIND, DAYS_AHEAD + 1):
-                    for table in TABLES:
-                        if name := await self._make_one(connection, table, today + timedelta(days=offset)):
-                            made.append(name)
-            finally:
-                await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+            for offset in range(-DAYS_BEHIND, DAYS_AHEAD + 1):
+                for table in TABLES:
+                    if name := await self._make_one(connection, table, today + timedelta(days=offset)):
+                        made.append(name)
         return made
 
     @staticmethod

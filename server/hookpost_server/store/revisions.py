@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -11,10 +10,13 @@ from uuid import UUID
 import asyncpg
 
 from ..domain import envelope, ids
+from ..domain.sealing import KeyRing
+from ..domain.secret import Secret
 from ..domain.signing import SigningKey
 from ..domain.webhook import Settings
 from . import signing_keys
 from .database import Database
+from .webhook_register import headers_from_row, unreadable
 
 # An attempt under way, or an outcome not yet written, may have used a key that has expired since.
 UNDER_WAY = timedelta(hours=1)
@@ -36,8 +38,9 @@ class Revision:
 class Revisions:
     """Writes and reads revisions, and keeps retired keys for as long as an attempt that they signed is stored."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ring: KeyRing) -> None:
         self._database = database
+        self._ring = ring
 
     NOTE = """
         insert into webhook_revisions (tenant_id, webhook_id, version, headers, payload_format, key_ids,
@@ -58,28 +61,32 @@ class Revisions:
         await connection.execute(cls.NOTE, webhook_id, tenant_id)
 
     OF = """
-        select version, headers, payload_format, key_ids, key_expire_times from webhook_revisions
-        where webhook_id = $1 and tenant_id = $2 order by version desc
+        select tenant_id, webhook_id, version, headers, payload_format, key_ids, key_expire_times
+        from webhook_revisions where webhook_id = $1 and tenant_id = $2 order by version desc
     """
 
     async def of(self, tenant_id: str, webhook_id: UUID) -> list[Revision]:
-        """Newest first. Those of a deleted webhook too, but its keys are forgotten."""
+        """Newest first. Those of a deleted webhook too, but its keys are forgotten. Raises WebhookUnreadable."""
         async with self._database.snapshot() as connection:
             rows = await connection.fetch(self.OF, webhook_id, tenant_id)
-            known = {key.id: key for key in await signing_keys.stored(connection, tenant_id, webhook_id)}
-        return [
-            Revision(
-                version=row["version"],
-                settings=Settings(
-                    headers=json.loads(row["headers"]), payload_format=envelope.Format(row["payload_format"])
-                ),
-                keys=tuple(
-                    dataclasses.replace(known.get(key_id) or _forgotten(key_id), expire_time=expire_time)
-                    for key_id, expire_time in zip(row["key_ids"], row["key_expire_times"], strict=True)
-                ),
-            )
-            for row in rows
-        ]
+            with unreadable(webhook_id):
+                stored = await signing_keys.stored(connection, self._ring, tenant_id, webhook_id)
+        known = {key.id: key for key in stored}
+        with unreadable(webhook_id):
+            return [
+                Revision(
+                    version=row["version"],
+                    settings=Settings(
+                        headers=headers_from_row(row, row["webhook_id"], self._ring),
+                        payload_format=envelope.Format(row["payload_format"]),
+                    ),
+                    keys=tuple(
+                        dataclasses.replace(known.get(key_id) or _forgotten(key_id), expire_time=expire_time)
+                        for key_id, expire_time in zip(row["key_ids"], row["key_expire_times"], strict=True)
+                    ),
+                )
+                for row in rows
+            ]
 
     OLDEST_ATTEMPT = "select delivery_id from attempts order by delivery_id limit 1"
 
@@ -96,4 +103,4 @@ class Revisions:
 
 
 def _forgotten(key_id: UUID) -> SigningKey:
-    return SigningKey(id=key_id, secret="", create_time=ids.time_of(key_id), expire_time=None)
+    return SigningKey(id=key_id, secret=Secret(""), create_time=ids.time_of(key_id), expire_time=None)

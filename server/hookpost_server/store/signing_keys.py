@@ -9,35 +9,44 @@ from uuid import UUID
 
 import asyncpg
 
+from ..domain import sealing
+from ..domain.sealing import KeyRing
+from ..domain.secret import Secret
 from ..domain.signing import SigningKey
 
 ADD = "insert into signing_keys (tenant_id, webhook_id, id, secret, request_id) values ($1, $2, $3, $4, $5)"
 
 
 async def add(
-    connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID, key_id: UUID, secret: str, request_id: str = ""
+    connection: asyncpg.Connection,
+    ring: KeyRing,
+    tenant_id: str,
+    webhook_id: UUID,
+    key_id: UUID,
+    secret: Secret,
+    request_id: str = "",
 ) -> None:
     """A new current key; the one before must have been retired."""
-    await connection.execute(ADD, tenant_id, webhook_id, key_id, secret.encode(), request_id or None)
+    sealed = ring.seal(secret.reveal().encode(), tenant_id, webhook_id, sealing.SECRET)
+    await connection.execute(ADD, tenant_id, webhook_id, key_id, sealed, request_id or None)
 
 
 IN_FORCE = """
-    select webhook_id, id, secret, create_time, expire_time from signing_keys
+    select tenant_id, webhook_id, id, secret, create_time, expire_time from signing_keys
     where webhook_id = any($1::uuid[]) and (expire_time is null or expire_time > now())
     order by expire_time desc nulls first, create_time desc, id desc
 """
 
 
-async def in_force(connection: asyncpg.Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, list[SigningKey]]:
-    """The keys that sign now, newest first, by webhook."""
-    keys = _by_webhook(await connection.fetch(IN_FORCE, webhook_ids))
-    return {webhook_id: [from_row(row) for row in rows] for webhook_id, rows in keys.items()}
+async def in_force(connection: asyncpg.Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, list[Mapping[str, Any]]]:
+    """The keys that sign now, newest first, by webhook; for `from_row`."""
+    return _by_webhook(await connection.fetch(IN_FORCE, webhook_ids))
 
 
 # For the engine, which may hold a webhook for a while: what may sign from this version on. When a key expires is judged
 # at the attempt's own moment (Webhook.keys_at), which the log shows.
 OF_VERSION = """
-    select k.webhook_id, k.id, k.secret, k.create_time, k.expire_time
+    select k.tenant_id, k.webhook_id, k.id, k.secret, k.create_time, k.expire_time
     from signing_keys k join webhooks w on w.id = k.webhook_id and w.tenant_id = k.tenant_id
     where k.webhook_id = any($1::uuid[]) and (k.expire_time is null or k.expire_time > w.update_time)
     order by k.expire_time desc nulls first, k.create_time desc, k.id desc
@@ -52,23 +61,29 @@ async def of_version(
 
 
 STORED = """
-    select id, secret, create_time, expire_time from signing_keys where webhook_id = $1 and tenant_id = $2
+    select tenant_id, webhook_id, id, secret, create_time, expire_time from signing_keys
+    where webhook_id = $1 and tenant_id = $2
     order by expire_time desc nulls first, create_time desc, id desc
 """
 
 
-async def stored(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
-    """Newest first; those that have expired are among them, until `forget` removes them."""
-    return [from_row(row) for row in await connection.fetch(STORED, webhook_id, tenant_id)]
+async def stored(connection: asyncpg.Connection, ring: KeyRing, tenant_id: str, webhook_id: UUID) -> list[SigningKey]:
+    """Newest first; those that have expired are among them, until `forget` removes them. Raises SealBroken."""
+    return [from_row(row, ring) for row in await connection.fetch(STORED, webhook_id, tenant_id)]
 
 
-MADE_BY = "select secret from signing_keys where webhook_id = $1 and tenant_id = $2 and request_id = $3"
+MADE_BY = """
+    select tenant_id, webhook_id, id, secret, create_time, expire_time from signing_keys
+    where webhook_id = $1 and tenant_id = $2 and request_id = $3
+"""
 
 
-async def made_by(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID, request_id: str) -> str | None:
-    """The secret that a rotation with this request id made."""
-    secret = await connection.fetchval(MADE_BY, webhook_id, tenant_id, request_id)
-    return None if secret is None else str(secret, "utf-8")
+async def made_by(
+    connection: asyncpg.Connection, ring: KeyRing, tenant_id: str, webhook_id: UUID, request_id: str
+) -> SigningKey | None:
+    """The key that a rotation with this request id made. Raises SealBroken."""
+    row = await connection.fetchrow(MADE_BY, webhook_id, tenant_id, request_id)
+    return None if row is None else from_row(row, ring)
 
 
 RETIRE = """
@@ -110,7 +125,9 @@ def _by_webhook(rows: Sequence[Mapping[str, Any]]) -> dict[UUID, list[Mapping[st
     return keys
 
 
-def from_row(row: Mapping[str, Any]) -> SigningKey:
+def from_row(row: Mapping[str, Any], ring: KeyRing) -> SigningKey:
+    """Raises SealBroken."""
+    secret = ring.open(row["secret"], row["tenant_id"], row["webhook_id"], sealing.SECRET)
     return SigningKey(
-        id=row["id"], secret=row["secret"].decode(), create_time=row["create_time"], expire_time=row["expire_time"]
+        id=row["id"], secret=Secret(secret.decode()), create_time=row["create_time"], expire_time=row["expire_time"]
     )

@@ -55,6 +55,7 @@ class Sweep:
             "idempotency_keys": await self._keys(ids.first_of(now - KEYS)),
             "replay_items": await self._batches(self.REPLAY_ITEMS, ids.first_of(now - REPLAYS)),
             "other_changes": await self._changes(),
+            "webhook_revisions": await self._revisions(),
             "health_minutes": await self._health(self.MINUTES, now - HEALTH),
             "health_hours": 0 if hours is None else await self._health(self.HOURS, now - hours),
             "audit_log": 0 if (audit := lifetimes.audit.seconds) is None else await self._audit(now - audit),
@@ -120,11 +121,29 @@ class Sweep:
             total += count
         return total
 
-    async def _batches(self, statement: str, before: UUID | int) -> int:
+    # Of deleted webhooks, once no delivery is left whose requests they show.
+    REVISIONS = """
+        with old as materialized (
+            select r.webhook_id, r.version, r.tenant_id from webhook_revisions r
+            where not exists (select from webhooks w where w.id = r.webhook_id and w.tenant_id = r.tenant_id)
+              and not exists (
+                select from deliveries d where d.tenant_id = r.tenant_id and d.webhook_id = r.webhook_id)
+            order by r.webhook_id, r.version, r.tenant_id limit $1
+        ), gone as (
+            delete from webhook_revisions r using old
+            where r.webhook_id = old.webhook_id and r.version = old.version and r.tenant_id = old.tenant_id
+        )
+        select count(*)::int from old
+    """
+
+    async def _revisions(self) -> int:
+        return await self._batches(self.REVISIONS)
+
+    async def _batches(self, statement: str, *before: UUID | int) -> int:
         total, count = 0, BATCH
         while count == BATCH:
             async with planned(self._connection):
-                count = await self._connection.fetchval(statement, before, BATCH)
+                count = await self._connection.fetchval(statement, *before, BATCH)
             total += count
         return total
 

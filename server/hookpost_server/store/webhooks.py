@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from .. import failpoints
-from ..domain import errors, ids
+from ..domain import errors, ids, sealing
 from ..domain.audit import Action
+from ..domain.sealing import KeyRing
+from ..domain.secret import Secret
 from ..domain.webhook import Settings, State, Webhook, differing, unknown_type
-from . import audit, resumption, signing_keys
+from . import audit, resumption, signing_keys, vault
 from .database import Database
 from .revisions import Revisions
-from .webhook_register import COLUMNS, SETTINGS, WebhookRegister, from_row, values
+from .webhook_register import COLUMNS, SETTINGS, WebhookRegister, from_row, unreadable, values
 
 MOST = 10_000  # webhooks of a tenant, by default: an event may go to all of them
 CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statement, and by one delete
@@ -23,9 +26,9 @@ CANCEL_STEP, CANCEL_MOST = 5_000, 50_000  # deliveries cancelled by one statemen
 class Webhooks(WebhookRegister):
     """Verbs on webhooks."""
 
-    def __init__(self, database: Database, *, open_types: bool = False, most: int = MOST) -> None:
+    def __init__(self, database: Database, ring: KeyRing, *, open_types: bool = False, most: int = MOST) -> None:
         """`open_types` lets webhooks subscribe to types that are not in the catalogue; `most`: webhooks of a tenant."""
-        super().__init__(database)
+        super().__init__(database, ring)
         self._open_types = open_types
         self._most = most
 
@@ -44,32 +47,43 @@ class Webhooks(WebhookRegister):
     HOLD_TYPES = "select name from event_types where name = any($1::text[]) order by name for key share"
 
     async def create(
-        self, tenant_id: str, settings: Settings, secret: str, *, request_id: str = "", digest: bytes = b""
+        self, tenant_id: str, settings: Settings, secret: Secret, *, request_id: str = "", digest: bytes = b""
     ) -> Webhook:
         """An active webhook with its key. A known request id answers the first webhook.
 
-        Raises RequestIdReused, LimitExceeded, and InvalidFields for an event type that was deleted since it was looked
-        up.
+        Raises RequestIdReused, LimitExceeded, MasterKeyRetired, and InvalidFields for an event type that was deleted
+        since it was looked up.
         """
         webhook_id = ids.new(self._database.now())
         async with self._database.transaction() as connection:
+            await vault.hold(connection, self._ring)
             await self._hold_types(connection, settings)
             made = await connection.fetchval(
-                self.CREATE, webhook_id, tenant_id, *values(settings), request_id or None, digest or None
+                self.CREATE,
+                webhook_id,
+                tenant_id,
+                *values(settings, tenant_id, webhook_id, self._ring),
+                request_id or None,
+                # The request may have a secret in it that its digest would let somebody try out.
+                self._ring.seal(digest, tenant_id, webhook_id, sealing.DIGEST) if digest else None,
             )
             if made is None:
                 first = await connection.fetchrow(self.REPEATED, tenant_id, request_id)
-                if first is None or first["request_digest"] != digest:
+                if first is None or self._digest(tenant_id, first) != digest:
                     raise errors.RequestIdReused(request_id)
                 return await self._revealed(connection, tenant_id, first["id"])
             if await connection.fetchval(self.COUNT, tenant_id) > self._most:
                 raise errors.LimitExceeded(f"the tenant has {self._most:,} webhooks already; delete some")
             await connection.execute(self.SUBSCRIBE, tenant_id, webhook_id, list(settings.event_types))
             key_id = ids.new(self._database.now())
-            await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret)
+            await signing_keys.add(connection, self._ring, tenant_id, webhook_id, key_id, secret)
             await Revisions.note(connection, tenant_id, webhook_id)
             await self._note(connection, tenant_id, Action.WEBHOOK_CREATED, webhook_id)
             return await self._read(connection, tenant_id, webhook_id)
+
+    def _digest(self, tenant_id: str, row: Mapping[str, Any]) -> bytes:
+        with unreadable(row["id"]):
+            return self._ring.open(row["request_digest"], tenant_id, row["id"], sealing.DIGEST)
 
     async def _hold_types(self, connection: asyncpg.Connection, settings: Settings) -> None:
         held = {row["name"] for row in await connection.fetch(self.HOLD_TYPES, list(settings.event_types))}
@@ -95,12 +109,17 @@ class Webhooks(WebhookRegister):
     ) -> Webhook:
         """Applies `change` to the settings as they are now.
 
-        Raises NotFound, EtagMismatch, what `change` raises, and InvalidFields as `create` does.
+        Raises NotFound, EtagMismatch, WebhookUnreadable, MasterKeyRetired, what `change` raises, and InvalidFields as
+        `create` does.
         """
         async with self._database.transaction() as connection:
-            before = await self._locked(connection, tenant_id, webhook_id, etag)
+            await vault.hold(connection, self._ring)
+            row = await self._locked(connection, tenant_id, webhook_id, etag)
+            with unreadable(webhook_id):
+                before = from_row(row, self._ring)
             settings = change(before.settings)
-            await connection.execute(self.UPDATE, webhook_id, tenant_id, *values(settings))
+            sealed = values(settings, tenant_id, webhook_id, self._ring)
+            await connection.execute(self.UPDATE, webhook_id, tenant_id, *sealed)
             await Revisions.note(connection, tenant_id, webhook_id)
             changed = differing(before.settings, settings)
             await self._note(connection, tenant_id, Action.WEBHOOK_UPDATED, webhook_id, fields=changed)
@@ -112,14 +131,15 @@ class Webhooks(WebhookRegister):
 
     async def _locked(
         self, connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID, etag: str = ""
-    ) -> Webhook:
+    ) -> Mapping[str, Any]:
         row = await connection.fetchrow(self.LOCK, webhook_id, tenant_id)
         if row is None:
             raise errors.NotFound("webhook", ids.text(ids.WEBHOOK, webhook_id))
-        found = from_row(row)
+        found = from_row(row, None)
         if etag and etag != found.etag:
             raise errors.EtagMismatch("webhook", found.etag)
-        return found
+        fetched: Mapping[str, Any] = row
+        return fetched
 
     SET_STATE = """
         update webhooks set state = $3, state_reason = $4, version = version + 1, update_time = now()
@@ -146,7 +166,7 @@ class Webhooks(WebhookRegister):
                 await self._note(connection, tenant_id, action, webhook_id)
                 if state is State.ACTIVE:
                     await connection.execute(self.FORGIVE, webhook_id, tenant_id)
-            return await self._read(connection, tenant_id, webhook_id)
+            return await self._shown(connection, tenant_id, webhook_id)
 
     DELETE = "delete from webhooks where id = $1 and tenant_id = $2"
     # Rows come by due time here and by id in every other statement: skipping what is locked, it can't deadlock.
@@ -202,20 +222,24 @@ class Webhooks(WebhookRegister):
     BUMP = "update webhooks set version = version + 1, update_time = now() where id = $1 and tenant_id = $2"
 
     async def rotate_key(
-        self, tenant_id: str, webhook_id: UUID, secret: str, overlap: float, *, request_id: str = ""
-    ) -> tuple[Webhook, str]:
+        self, tenant_id: str, webhook_id: UUID, secret: Secret, overlap: float, *, request_id: str = ""
+    ) -> tuple[Webhook, Secret]:
         """A new current key; those of before sign on for `overlap` seconds. Returns the secret in force.
 
-        A known request id changes nothing and answers the key that it made. Raises NotFound.
+        What was read before may still be signed with, for STALE_AFTER at most. A known request id changes nothing and
+        answers the key that it made. Raises NotFound, WebhookUnreadable, MasterKeyRetired.
         """
         async with self._database.transaction() as connection:
+            await vault.hold(connection, self._ring)
             await self._locked(connection, tenant_id, webhook_id)
-            known = request_id and await signing_keys.made_by(connection, tenant_id, webhook_id, request_id)
-            if known:
-                return await self._revealed(connection, tenant_id, webhook_id), known
+            if request_id:
+                with unreadable(webhook_id):
+                    known = await signing_keys.made_by(connection, self._ring, tenant_id, webhook_id, request_id)
+                if known is not None:
+                    return await self._revealed(connection, tenant_id, webhook_id), known.secret
             await signing_keys.retire(connection, tenant_id, webhook_id, overlap)
             key_id = ids.new(self._database.now())
-            await signing_keys.add(connection, tenant_id, webhook_id, key_id, secret, request_id)
+            await signing_keys.add(connection, self._ring, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
             await Revisions.note(connection, tenant_id, webhook_id)
             await self._note(connection, tenant_id, Action.SIGNING_KEY_ROTATED, webhook_id, overlap=overlap)

@@ -252,7 +252,9 @@ class Webhook(_message.Message):
         `user-agent` override the defaults; names that steer the connection
         (host, content-length, cookie, …), that look like a client's address, that
         tell of a trace (traceparent, tracestate), or that begin with "webhook-",
-        "hookpost-", "proxy-" or "sec-" are refused.
+        "hookpost-", "proxy-" or "sec-" are refused. Values are encrypted at rest;
+        answers show those whose name looks like a secret's (authorization, …key,
+        …token, …) as "***". Given back so, the value that is stored stays.
         """
 
     @_builtins.property

@@ -568,7 +568,9 @@ class RotateSigningKeyRequest(_message.Message):
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
         """Optional. How long the keys of before go on signing beside the new one:
-        at most 7 days. Default 0 s: they stop at once.
+        at most 7 days. Default 0 s: they stop at once. The answer comes when no
+        node goes by the keys of before any more, 2 s later than the change unless
+        the overlap is as long; an attempt that has begun by then may still end.
         """
 
     def __init__(
@@ -667,7 +669,9 @@ class TestWebhookRequest(_message.Message):
 
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. If any are given, send these headers instead of the stored ones."""
+        """Optional. If any are given, send these headers instead of the stored ones;
+        "***" stands for the value that is stored.
+        """
 
     def __init__(
         self,

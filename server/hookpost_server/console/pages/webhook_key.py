@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from ...actions import rotation
 from ...domain import ids, signing
 from ...domain.api_key import Scope
+from ...domain.secret import Secret
 from ..route import get, post
 from ..visit import Visit
 from ..webhook_page import asked_for
@@ -18,12 +20,12 @@ async def reveal(visit: Visit) -> web.Response:
     """The keys in force: as text to copy for the script, in the part of the page, or as a page of their own."""
     webhook = await visit.parts.webhooks.reveal_keys(visit.tenant_id, visit.identity(ids.WEBHOOK))
     if visit.request.headers.get("Accept") == "text/plain":
-        return web.Response(text=webhook.keys[0].secret)
+        return web.Response(text=webhook.keys[0].secret.reveal())
     return visit.page(
         "signing_keys.html" if visit.partial else "signing_keys_page.html",
         webhook=webhook,
         id=ids.text(ids.WEBHOOK, webhook.id),
-        secrets={key.id: key.secret for key in webhook.keys},
+        secrets={key.id: key.secret.reveal() for key in webhook.keys},
     )
 
 
@@ -49,9 +51,8 @@ async def rotate(visit: Visit) -> web.Response:
     """A new key, in force at once."""
     overlap = (await visit.form()).get("overlap", DEFAULT_OVERLAP)
     webhook_id = visit.identity(ids.WEBHOOK)
-    await visit.parts.webhooks.rotate_key(
-        visit.tenant_id, webhook_id, signing.new_secret(), OVERLAPS.get(overlap, OVERLAPS[DEFAULT_OVERLAP])
-    )
+    chosen = OVERLAPS.get(overlap, OVERLAPS[DEFAULT_OVERLAP])
+    await rotation.rotate(visit.parts.webhooks, visit.tenant_id, webhook_id, Secret(signing.new_secret()), chosen)
     settings = visit.url(f"/webhooks/{ids.text(ids.WEBHOOK, webhook_id)}/settings") + "#signing-key"
     return visit.see(settings, "flash.rotated")
 

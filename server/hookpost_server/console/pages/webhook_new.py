@@ -17,6 +17,7 @@ from aiohttp import web
 from ...domain import errors, ids, signing
 from ...domain.api_key import Scope
 from ...domain.errors import Violation
+from ...domain.secret import Secret
 from ...domain.webhook import MAX_NAME, Settings, changed
 from ...store.event_counts import EventCount
 from ...store.missed import Missed
@@ -62,7 +63,7 @@ async def create(visit: Visit) -> web.Response:
         webhook = await parts.webhooks.create(
             visit.tenant_id,
             settings,
-            secret or signing.new_secret(),
+            Secret(secret or signing.new_secret()),
             request_id=f"console-{request_id}" if request_id else "",
             digest=_digest(sent),
         )

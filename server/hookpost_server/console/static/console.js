@@ -23,7 +23,7 @@
   on("click", "[data-copy-from]", (button) => copy(button, async () => {
     const headers = { "X-CSRF-Token": csrf(), Accept: "text/plain" };
     const answer = await fetch(button.dataset.copyFrom, { method: "POST", headers });
-    if (!answer.ok) throw new Error(String(answer.status));
+    if (!answer.ok || !answer.headers.get("Content-Type").startsWith("text/plain")) throw new Error("no key");
     return answer.text();
   }));
 
@@ -175,7 +175,16 @@
     failed = event.detail.elt;
     trouble.hidden = false;
   }));
-  document.addEventListener("htmx:afterSwap", () => { trouble.hidden = true; times(); only(); when(); });
+  document.addEventListener("htmx:afterSettle", () => {
+    trouble.hidden = true;
+    times();
+    only();
+    when();
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const told = one("[data-told]", event.detail.target.parentElement ?? document)?.dataset.told;
+    if (event.detail.target.id === "results" && told) say(told);
+  });
   one("button", trouble).addEventListener("click", () => {
     trouble.hidden = true;
     if (failed?.isConnected) htmx.trigger(failed, failed.matches("form") ? "submit" : "load");
