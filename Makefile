@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test test-long lint format types proto proto-check screenshots bench faults fuzz audit lock ci clean ready ready-dev
+.PHONY: help demo dev test test-long lint format types proto descriptor proto-check screenshots bench faults fuzz audit
+.PHONY: lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -35,8 +36,13 @@ format: ready-dev ## format Python and proto files
 types: ready-dev ## mypy --strict
 	$(BIN)/mypy
 
-proto: ready-dev ## generate the Python stubs from proto/
+proto: ready-dev ## generate the Python stubs from proto/, and Go's where Go is installed
 	$(BIN)/python proto/generate.py
+	@if command -v go >/dev/null; then $(BIN)/buf generate; else echo "no Go here: clients/go/hookpostv1 is as it was"; fi
+
+descriptor: ready-dev ## the API as a descriptor set, build/hookpost.binpb, for grpcurl -protoset and buf curl --schema
+	@mkdir -p build
+	$(BIN)/buf build -o build/hookpost.binpb
 
 screenshots: ready-dev ## pictures of the console's pages in both themes, into tests/console/screenshots
 	@HOOKPOST_TEST_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/console/test_browser.py

@@ -1,0 +1,3 @@
+module github.com/hookpost/hookpost/clients/go/receiver
+
+go 1.24
