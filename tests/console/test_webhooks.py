@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 
+import asyncpg
 import pytest
 
 from hookpost.v1 import webhook_pb2, webhook_service_pb2
@@ -316,6 +317,27 @@ async def test_somebody_elses_change_is_not_overwritten_unseen(visitor: Visitor,
     page = await settings(visitor, client, webhook, etag=etag, name="mine", do="overwrite")
     assert page.status == 200
     assert (await client.webhook(webhook.id)).name == "mine"
+
+
+async def test_who_sees_a_key_is_noted(visitor: Visitor, client: Client, module_database_url: str) -> None:
+    webhook = await client.create()
+    base = f"/t/{client.tenant}/webhooks/{webhook.id}"
+    connection = await asyncpg.connect(module_database_url)
+    try:
+
+        async def noted() -> list[str]:
+            found = "select action from audit_log where target = $1 and action like 'signing_key.%' order by id"
+            return [row["action"] for row in await connection.fetch(found, webhook.id)]
+
+        for hidden in ("settings", "created", "signing-key", "rotate"):
+            await visitor.get(f"{base}/{hidden}")
+        assert await noted() == []
+        await visitor.post(f"{base}/signing-key")
+        await visitor.post(f"{base}/signing-key", Accept="text/plain")
+        await visitor.post(f"{base}/rotate", {"overlap": "1h"})
+        assert await noted() == ["signing_key.revealed", "signing_key.revealed", "signing_key.rotated"]
+    finally:
+        await connection.close()
 
 
 async def test_keys_rotate_with_an_overlap(visitor: Visitor, client: Client) -> None:
