@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo dev test test-long lint format types proto descriptor proto-check bench faults fuzz audit lock ci clean ready ready-dev
+.PHONY: help demo dev test test-long lint format types proto descriptor proto-check screenshots bench faults fuzz audit
+.PHONY: lock ci clean ready ready-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -42,6 +43,9 @@ proto: ready-dev ## generate the Python stubs from proto/, and Go's where Go is 
 descriptor: ready-dev ## the API as a descriptor set, build/hookpost.binpb, for grpcurl -protoset and buf curl --schema
 	@mkdir -p build
 	$(BIN)/buf build -o build/hookpost.binpb
+
+screenshots: ready-dev ## pictures of the console's pages in both themes, into tests/console/screenshots
+	@HOOKPOST_TEST_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/console/test_browser.py
 
 bench: ready-dev ## measure throughput and latency beside the naive design and the raw limits
 	@$(BIN)/python -m tests.bench $(ARGS)

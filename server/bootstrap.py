@@ -34,6 +34,8 @@ def main() -> None:
     say("Setting up .venv (once)…")
     python = make_venv()
     install(python, lock)
+    if dev:
+        install_browser()
     stamp.write_text(wanted)
     if dev:
         (VENV / ".ready").write_text(digest(SERVER / "requirements.lock"))
@@ -76,6 +78,17 @@ def install(python: str, lock: Path) -> None:
         return
     if not all(run([*pip, *what]) for what in wanted):
         sys.exit("Packages could not be installed; the lines above say why.")
+
+
+def install_browser() -> None:
+    """Debian's Chromium for the console's tests, where this user may; without it they are skipped, and say so."""
+    apt = shutil.which("apt-get")
+    if shutil.which("chromium") or not apt or os.geteuid() != 0:
+        return
+    say("Installing Chromium for the console's tests…")
+    if not run([apt, "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet=True):
+        run([apt, "update", "-qq"], quiet=True)
+        run([apt, "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet=True)
 
 
 def run(command: list[str], *, quiet: bool = False) -> bool:

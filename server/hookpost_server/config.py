@@ -59,11 +59,17 @@ class Config:
         Address("127.0.0.1", 9464),
         "where /metrics, /healthz and /readyz are answered over HTTP; off: nowhere",
     )
+    console_address: Address | None = _setting(
+        values.address_or_off, Address("127.0.0.1", 8080), "where the web console is served over HTTP; off: nowhere"
+    )
+    console_hosts: tuple[str, ...] = _setting(
+        values.host_names, (), "names by which browsers may reach the console besides loopback ones, comma-separated"
+    )
     auth: str = _setting(
         values.one_of("auto", "keys", "off"),
         "auto",
-        "keys: every call needs an API key (hookpost key create); off: none does; auto: keys when gRPC listens beyond "
-        "loopback",
+        "keys: every call needs an API key (hookpost key create); off: none does; auto: keys when gRPC or the console "
+        "can be reached from beyond loopback",
     )
     tls_cert: Path | None = _setting(
         values.path_or_off, None, "file with the certificate chain that gRPC shows, PEM; read again when it changes"
@@ -182,7 +188,9 @@ class Config:
     @property
     def needs_keys(self) -> bool:
         """Whether calls need an API key."""
-        return self.auth == "keys" or (self.auth == "auto" and not self.grpc_address.is_loopback)
+        listening = [address for address in (self.grpc_address, self.console_address) if address is not None]
+        beyond = bool(self.console_hosts) or not all(each.is_loopback for each in listening)
+        return self.auth == "keys" or (self.auth == "auto" and beyond)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Config:

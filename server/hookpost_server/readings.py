@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .config import Config
-from .delivery.directory import Directory
-from .delivery.dispatcher import Dispatcher
-from .delivery.recorder import Recorder
+from .engine import Engine
 from .monitoring.gauges import Readings
 from .monitoring.watch import Watch
 from .store.database import Database
-from .store.group_commit import GroupCommit
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a process that are looked at."""
-
-    group_commit: GroupCommit
-    dispatcher: Dispatcher
-    recorder: Recorder
-    directory: Directory
-    database: Database
-    watch: Watch
-
-
-def readings(config: Config, of: Parts, *, database_up: Callable[[], bool]) -> Readings:
+def readings(
+    config: Config, of: Engine, database: Database, watch: Watch, *, database_up: Callable[[], bool]
+) -> Readings:
     """What is read at each scrape."""
     return Readings(
         queued_events=lambda: of.group_commit.queued,
@@ -43,8 +29,8 @@ def readings(config: Config, of: Parts, *, database_up: Callable[[], bool]) -> R
             "closed": of.dispatcher.load().lanes,
             **{state.value: count for state, count in of.dispatcher.breakers.items()},
         },
-        pool=of.database.usage,
+        pool=database.usage,
         database_up=database_up,
         unreadable=lambda: of.directory.unreadable,
-        behind=lambda: of.watch.behind,
+        behind=lambda: watch.behind,
     )

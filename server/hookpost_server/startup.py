@@ -1,10 +1,8 @@
-"""What comes before serving: a free port, a database that answers, its tables up to date."""
+"""What comes before serving: a database that answers, its tables up to date, its secrets readable, a sender."""
 
 from __future__ import annotations
 
 import contextlib
-import resource
-import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, ClassVar
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import asyncpg
 import structlog
 
-from .config import Address, Config
+from .config import Config
 from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.gate import Gate
 from .delivery.sender import Sender
@@ -21,7 +19,6 @@ from .domain.addresses import AddressPolicy
 from .domain.sealing import KeyRing
 from .embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
 from .store import migrate as migrations
-from .store.api_keys import ApiKeys
 from .store.database import TRANSIENT, Database
 from .store.vault import Vault
 
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from .monitoring.tracing import Tracing
 
 CONNECT_TIMEOUT = 10.0  # seconds
-GRPC_SETTING = "--grpc-address or HOOKPOST_GRPC_ADDRESS"
-METRICS_SETTING = "HOOKPOST_METRICS_ADDRESS"
 
 log = structlog.get_logger()
 
@@ -45,67 +40,10 @@ class StartError(Exception):
         self.hint = hint
 
 
-class Exposed(StartError):
-    """The settings would let strangers in, or let others listen."""
-
-    exit_code = 78  # EX_CONFIG
-
-
 class MasterKeyError(StartError):
     """The master keys are missing, malformed, or not those of the database. Never quotes one."""
 
     exit_code = 78  # EX_CONFIG
-
-
-def check_exposure(config: Config) -> None:
-    """Raises Exposed when calls from beyond loopback would come without keys, or in clear text."""
-    if config.grpc_address.is_loopback or config.insecure_behind_proxy:
-        return
-    where = f"HOOKPOST_GRPC_ADDRESS={config.grpc_address} is beyond loopback, and"
-    proxy = "set HOOKPOST_INSECURE_BEHIND_PROXY=true if a proxy in front does that"
-    if not config.needs_keys:
-        raise Exposed(f"{where} HOOKPOST_AUTH=off would let everybody in", f"set HOOKPOST_AUTH=keys; {proxy}")
-    if config.tls_cert is None:
-        raise Exposed(f"{where} calls would come without TLS", f"set HOOKPOST_TLS_CERT and HOOKPOST_TLS_KEY; {proxy}")
-
-
-async def check_keys(config: Config, database: Database) -> None:
-    """Raises Exposed when keys are needed and there is none: nobody could call."""
-    with database_errors():
-        if not config.needs_keys or await ApiKeys(database).any_works():
-            return
-    raise Exposed(
-        "every call needs an API key, and there is none",
-        "make the first with: hookpost key create --name admin --scope admin --tenant '*'",
-    )
-
-
-def check_ports(config: Config) -> None:
-    """Raises StartError when a port that the server needs is taken."""
-    if not config.share_port:
-        check_free(config.grpc_address, GRPC_SETTING)
-    if config.metrics_address is not None:
-        check_free(config.metrics_address, METRICS_SETTING)
-
-
-def check_free(address: Address, setting: str) -> None:
-    """Says that a port is taken before a database is started for nothing. Raises StartError."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-            probe.listen()
-        except OSError as error:
-            raise cannot_listen(address, setting) from error
-
-
-def cannot_listen(address: Address, setting: str) -> StartError:
-    """`setting`: what names another address."""
-    return StartError(
-        f"{address} can't be listened on: the port is taken or not allowed",
-        f"choose another with {setting}=HOST:PORT, or stop what uses it",
-    )
 
 
 @contextlib.asynccontextmanager
@@ -188,21 +126,10 @@ async def _unlock(database: Database, ring: KeyRing) -> None:
             log.info("secrets.sealed", secrets=sealed)
 
 
-def open_files() -> int:
-    """How many files this process may have open; each connection is one."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def raise_file_limit() -> None:
-    """As many open files as this process may allow itself, for it and those it starts."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not grant
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def gate(config: Config, policy: AddressPolicy) -> Gate:
     """What connections to receivers go through: none leads back to this server."""
-    listening = [address.port for address in (config.grpc_address, config.metrics_address) if address]
+    addresses = (config.grpc_address, config.metrics_address, config.console_address)
+    listening = [address.port for address in addresses if address]
     return Gate(policy, own_ports=(*listening, *config.own_ports), name_servers=config.name_servers)
 
 

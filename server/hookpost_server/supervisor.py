@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from . import master_keys, startup
+from . import listening, master_keys, startup
 from .app import Running
 from .config import Address, Config
 from .startup import StartError
@@ -31,21 +31,21 @@ log = structlog.get_logger()
 
 async def serve(config: Config, *, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
     """Like `app.serve`, by `config.processes` processes. Raises StartError."""
-    startup.check_exposure(config)
-    startup.check_ports(config)
-    startup.raise_file_limit()
+    listening.check_exposure(config)
+    listening.check_ports(config)
+    listening.raise_file_limit()
     with _reserved(config.grpc_address) as port:
         address = replace(config.grpc_address, port=port.getsockname()[1])
         async with startup.database_url(config) as (url, shown):
             ring = master_keys.key_ring(config)
             async with startup.unlocked(url, ring) as database:
-                await startup.check_keys(config, database)
+                await listening.check_keys(config, database)
             config = master_keys.handed_on(config, ring)
             nodes = [_Node(number, address, url, config) for number in range(config.processes)]
             try:
                 await asyncio.gather(*(node.start() for node in nodes))
                 log.info("supervisor.started", grpc=str(address), processes=len(nodes))
-                ready(Running(address, config.metrics_address, shown))
+                ready(Running(address, config.metrics_address, config.console_address, shown))
                 await _watch(nodes, stop)
             finally:
                 await asyncio.gather(*(node.stop() for node in nodes))
@@ -100,6 +100,8 @@ class _Node:
             "HOOKPOST_SHARE_PORT": "true",
             "HOOKPOST_METRICS_ADDRESS": self._metrics_address(),
             "HOOKPOST_OWN_PORTS": ",".join(map(str, own_ports(self.config))),
+            # One of them is enough for people.
+            **({"HOOKPOST_CONSOLE_ADDRESS": "off"} if self.number else {}),
         }
         try:
             self.process = await asyncio.create_subprocess_exec(

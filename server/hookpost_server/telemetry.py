@@ -2,8 +2,8 @@
 
 event                   when                                        fields
 ----------------------  ------------------------------------------  ---------------------------------------------------
-server.started          it answers calls                            grpc, metrics, database, sender,
-                                                                    open_files, version
+server.started          it answers calls                            grpc, metrics, console, database,
+                                                                    sender, open_files, version
 server.stopping         the order to stop came                      in_flight
 server.stopped          everything is written and closed
 supervisor.started      all processes of --processes answer         grpc, processes
@@ -27,8 +27,11 @@ rpc.finished            a call ended; debug if OK or one of too     method, code
                         many failures, else info
 breaker.opened          a webhook is down: held back for a while    webhook_id, pause
 breaker.closed          it is back, and recovers                    webhook_id
+deliveries.stalled      some are due, and nothing is being sent     oldest
+deliveries.flow         they are sent again                         oldest
 deliveries.expired      given up, having been held back too long    deliveries
 rpc.fault               a bug in a call                             incident, traceback
+console.fault           a bug in a page                             incident, path, traceback
 claim.postponed         no claim: the database is away              error
 claim.failed            a bug in a claim                            traceback
 recorder.waiting        outcomes wait for the database              outcomes, error

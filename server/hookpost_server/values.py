@@ -134,6 +134,14 @@ def ports(value: str) -> tuple[int, ...]:
     return tuple(count(1, 65535)(part) for part in value.split(",") if part.strip())
 
 
+def host_names(value: str) -> tuple[str, ...]:
+    names = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]", name):
+            raise ValueError('must be host names without scheme and port, such as "hooks.example.com"')
+    return names
+
+
 def header_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]{1,64}", value):
         raise ValueError("must be a header name of 1 to 64 lower-case letters, digits and hyphens")

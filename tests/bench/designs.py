@@ -46,6 +46,7 @@ class Hookpost:
             "HOOKPOST_MASTER_KEY": MASTER_KEY,
             "HOOKPOST_GRPC_ADDRESS": "127.0.0.1:0",
             "HOOKPOST_METRICS_ADDRESS": "127.0.0.1:0",
+            "HOOKPOST_CONSOLE_ADDRESS": "off",
             "HOOKPOST_ALLOW_HTTP": "true",
             "HOOKPOST_ALLOW_NETWORKS": "127.0.0.0/8",
             "HOOKPOST_EVENT_TYPES": "open",

@@ -10,6 +10,7 @@ import trustme
 
 from hookpost_server.delivery import handshakes
 from hookpost_server.delivery.curl_sender import CurlSender
+from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.handshakes import Handshakes
 from hookpost_server.delivery.seats import Seats
 from hookpost_server.domain.delivery import Result
@@ -130,7 +131,7 @@ async def test_a_seat_is_not_lost_by_a_cancelled_wait() -> None:
 
 async def test_many_requests_to_one_host_need_few_handshakes(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
     """Who waits for a turn goes on as soon as a connection is free: a busy host is not held to the turns' pace."""
-    sender = CurlSender(LOCAL, tls=trusting)
+    sender = CurlSender(Gate(LOCAL), tls=trusting)
     sender._handshakes = Handshakes(spacing=3600.0)  # one turn, and never another
     async with receiving(tls=serving(authority.issue_cert("127.0.0.1"))) as receiver:
         outcomes = await asyncio.gather(*(send(sender, receiver.url) for _ in range(200)))

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from hookpost_server import startup
 from hookpost_server.delivery import courier
 from hookpost_server.delivery.curl_sender import CurlSender
 from hookpost_server.delivery.gate import Gate
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain import errors
 from hookpost_server.domain.delivery import Result, State
+from hookpost_server.listening import open_files, raise_file_limit
 from hookpost_server.store.database import Database
 from tests.store import making
 
@@ -114,7 +114,7 @@ def test_the_limit_is_raised() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
-        startup.raise_file_limit()
-        assert startup.open_files() == before[1]
+        raise_file_limit()
+        assert open_files() == before[1]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

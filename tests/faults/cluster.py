@@ -78,6 +78,7 @@ class Cluster:
             "HOOKPOST_DATABASE_URL": self.url,
             "HOOKPOST_MASTER_KEY": MASTER_KEY,
             "HOOKPOST_METRICS_ADDRESS": "off",  # several servers run at once
+            "HOOKPOST_CONSOLE_ADDRESS": "off",
             "HOOKPOST_GRPC_ADDRESS": str(address),
             "HOOKPOST_ALLOW_HTTP": "true",
             "HOOKPOST_ALLOW_NETWORKS": "127.0.0.0/8",

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from hookpost.v1 import delivery_service_pb2, event_type_service_pb2
 from hookpost_server import values
 from hookpost_server.cli import inputs
-from hookpost_server.cli.duration import format_duration, parse_duration, parse_moment
+from hookpost_server.cli.duration import parse_moment
 from hookpost_server.cli.failures import Failure
 from hookpost_server.cli.webhook_settings import retry_policy
 from hookpost_server.config import Config, ConfigError
 from hookpost_server.domain import errors, event, headers, ids, payload, retry, trace
+from hookpost_server.domain.duration import format_duration, parse_duration
 from hookpost_server.domain.url import UrlRules
 from hookpost_server.rpc import paging
 

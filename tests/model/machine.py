@@ -19,7 +19,7 @@ from hookpost_server.domain.webhook import State as WebhookState
 from hookpost_server.store.cursor import Cursor, Wanted
 from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Emitted, Room
-from hookpost_server.store.replays import Missed
+from hookpost_server.store.missed import Missed
 from tests.store import making
 
 from . import agreement

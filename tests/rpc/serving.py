@@ -143,6 +143,7 @@ class Server:
 
     address: Address
     metrics_address: Address | None
+    console_address: Address | None
     stop: asyncio.Event
     task: asyncio.Task[None]
 
@@ -152,6 +153,7 @@ def config(database_url: str, **settings: Any) -> Config:
         "grpc_address": Address("127.0.0.1", 0),
         "metrics_address": None,
         "master_key": MASTER_KEY,
+        "console_address": None,
         "allow_http": True,
         "allow_networks": LOOPBACK,
         "shutdown_grace": 5.0,
@@ -171,7 +173,8 @@ async def serving(settings: Config) -> AsyncIterator[Server]:
         await task
         raise AssertionError("the server ended before it was ready")
     try:
-        yield Server(ready.result().grpc_address, ready.result().metrics_address, stop, task)
+        running = ready.result()
+        yield Server(running.grpc_address, running.metrics_address, running.console_address, stop, task)
     finally:
         stop.set()
         await task

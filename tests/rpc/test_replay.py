@@ -16,7 +16,8 @@ from hookpost_server.domain import errors, ids
 from hookpost_server.domain.delivery import State
 from hookpost_server.store.database import Database
 from hookpost_server.store.delivery_log import Filter
-from hookpost_server.store.replays import MOST, Missed, Replays
+from hookpost_server.store.missed import Missed
+from hookpost_server.store.replays import MOST, Replays
 from tests.receiver import Received, Receiver
 from tests.rpc.serving import Client, counts, eventually, refused
 

@@ -15,10 +15,11 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from hookpost import Emitter, HookpostError
 from hookpost.v1.event_service_pb2 import EmitEventRequest
+from hookpost_server.actions import failure_limit
+from hookpost_server.actions.failure_limit import FailureLimit
 from hookpost_server.domain import api_key, ids
 from hookpost_server.domain.api_key import Scope
-from hookpost_server.rpc import door, failure_limit
-from hookpost_server.rpc.failure_limit import FailureLimit
+from hookpost_server.rpc import door
 from tests.rpc.serving import Client, config, connected, eventually, refused, serving
 from tests.security.calling import METHODS, Caller, Secured, name_tenant, request_of, securing, tenant_places
 
@@ -222,7 +223,7 @@ class TestFailureLimit:
         ],
     )
     async def test_f1_where_a_call_comes_from(self, peer: str, address: str) -> None:
-        assert failure_limit.source(peer) == address
+        assert door.source(peer) == address
 
 
 class TestMatrix:

@@ -14,7 +14,8 @@ import pytest
 from hookpost_server import app, supervisor
 from hookpost_server.config import Address, Config
 from hookpost_server.domain.api_key import ALL_TENANTS, Scope
-from hookpost_server.startup import Exposed, StartError, check_exposure
+from hookpost_server.listening import Exposed, check_exposure
+from hookpost_server.startup import StartError
 from hookpost_server.store.api_keys import ApiKeys
 from hookpost_server.store.database import Database
 from tests.rpc.serving import Client, config, serving
@@ -53,6 +54,27 @@ def test_f16_beyond_loopback_takes_keys_and_tls(host: str, settings: dict[str, A
 )
 def test_f16_what_is_safe_enough(settings: dict[str, Any]) -> None:
     check_exposure(Config(**settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"console_address": EVERYWHERE}, "speaks no TLS"),
+        ({"console_address": EVERYWHERE, "auth": "keys"}, "speaks no TLS"),
+        ({"console_hosts": ("hooks.example.com",), "auth": "off"}, "let everybody in"),
+    ],
+)
+def test_f16_a_console_that_others_reach_takes_keys_and_a_proxy(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(Exposed, match=words) as caught:
+        check_exposure(Config(**settings))
+    assert "HOOKPOST_INSECURE_BEHIND_PROXY=true" in caught.value.hint
+
+
+def test_f16_keys_are_needed_wherever_the_console_can_be_reached() -> None:
+    assert Config(console_hosts=("hooks.example.com",)).needs_keys
+    assert Config(console_address=EVERYWHERE).needs_keys
+    assert not Config().needs_keys
+    check_exposure(Config(console_hosts=("hooks.example.com",)))
 
 
 async def test_f16_without_a_key_nobody_could_call(database_url: str) -> None:

@@ -19,6 +19,7 @@ from hookpost_server.store.event_types import EventTypes
 from hookpost_server.store.events import Emitted, Events, Room
 from hookpost_server.store.partitions import Partitions
 from hookpost_server.store.webhooks import Webhooks
+from tests.keys import RING
 from tests.receiver import Receiver
 from tests.rpc.serving import Client, Server, config, connected, refusal, refused, serving
 from tests.store import making
@@ -148,7 +149,7 @@ async def test_f18_an_event_for_10_001_webhooks(database_url: str) -> None:
     database = await Database.open(database_url, max_size=2)
     await Partitions(database).make()
     await EventTypes(database).seed()
-    first = await making.webhook(Webhooks(database), "acme")
+    first = await making.webhook(Webhooks(database, RING), "acme")
     async with database.connection() as connection:
         columns = await connection.fetchval(
             "select string_agg(quote_ident(column_name), ', ') from information_schema.columns "

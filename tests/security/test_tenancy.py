@@ -21,9 +21,9 @@ from hookpost.v1 import (
     webhook_pb2,
     webhook_service_pb2,
 )
+from hookpost_server.actions import failure_limit
 from hookpost_server.domain import ids
 from hookpost_server.domain.api_key import ALL_TENANTS, Scope
-from hookpost_server.rpc import failure_limit
 from tests.receiver import Receiver, receiving
 from tests.rpc.serving import Refusal, counts
 from tests.security.calling import METHODS, Authorized, Caller, Path, Secured, name_tenant, request_of, tenant_places

@@ -28,6 +28,20 @@ async def age(sql: asyncpg.Connection, webhook_id: object, seconds: float) -> No
     )
 
 
+async def test_what_a_webhook_has_waiting(
+    backlog: Backlog, webhooks: Webhooks, events: Events, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Due or not, and its own only."""
+    webhook = await making.webhook(webhooks)
+    idle = await making.webhook(webhooks, event_types=("Role.Created",))
+    await making.queue(events, *(making.event() for _ in range(3)))
+    await sql.execute("update deliveries set due_at = now() + interval '1 h' where webhook_id = $1", webhook.id)
+    assert await backlog.of_webhook(making.TENANT, webhook.id) == 3
+    assert await backlog.of_webhook("other", webhook.id) == await backlog.of_webhook(making.TENANT, idle.id) == 0
+    monkeypatch.setattr(module, "MOST", 2)
+    assert await backlog.of_webhook(making.TENANT, webhook.id) == 2
+
+
 async def test_an_empty_queue(backlog: Backlog) -> None:
     assert await backlog.read() == Behind(0, 0.0)
 
@@ -48,6 +62,18 @@ async def test_what_is_due_over_all_tenants(
     behind = await backlog.read()
     assert behind.due == 3
     assert 5 <= behind.oldest < 65
+
+
+async def test_webhooks_can_be_left_out(
+    backlog: Backlog, webhooks: Webhooks, events: Events, sql: asyncpg.Connection
+) -> None:
+    first, second = await making.webhook(webhooks), await making.webhook(webhooks)
+    await making.queue(events, making.event())
+    await age(sql, first.id, 500)
+    await age(sql, second.id, 20)
+    behind = await backlog.read([first.id])
+    assert behind.due == 1 and 20 <= behind.oldest < 80
+    assert await backlog.read([first.id, second.id]) == Behind(0, 0.0)
 
 
 async def test_what_is_claimed_is_not_behind(

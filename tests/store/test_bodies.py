@@ -21,7 +21,8 @@ from hookpost_server.store.day_tables import DayTables, Note
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Events
-from hookpost_server.store.replays import Missed, Replays
+from hookpost_server.store.missed import Missed
+from hookpost_server.store.replays import Replays
 from hookpost_server.store.retention import Retention
 from hookpost_server.store.webhooks import Webhooks
 

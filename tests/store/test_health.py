@@ -396,6 +396,10 @@ async def test_series(health: HealthFigures, webhooks: Webhooks, sql: asyncpg.Co
         by_hour = await health.series(TENANT, webhook.id, DAY, by_hour=True)
         week = await health.series(TENANT, webhook.id, 7 * DAY, by_hour=True)
         one = await health.series(TENANT, webhook.id, 60, by_hour=False)
+        idle = await making.webhook(webhooks)
+        many = await health.series_of_many(TENANT, [webhook.id, idle.id])
+        idle_hours = await health.series(TENANT, idle.id, DAY, by_hour=True)
+    assert many == {webhook.id: by_hour, idle.id: idle_hours}
     assert [point.start for point in by_minute] == [now - n * MINUTE for n in range(59, -1, -1)]
     full = {now, now - 3 * MINUTE, now - 59 * MINUTE}
     for point in by_minute:

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 HOOKPOST = str(Path(sys.executable).with_name("hookpost"))
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
 CLEAN["HOOKPOST_METRICS_ADDRESS"] = "127.0.0.1:0"  # several servers run at once
+CLEAN["HOOKPOST_CONSOLE_ADDRESS"] = "127.0.0.1:0"
 
 
 @dataclass

@@ -6,14 +6,16 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import grpc
 import pytest
 
-from hookpost_server.config import Config
+from hookpost_server.config import Address, Config
 from tests.receiver import receiving
 from tests.rpc.serving import Client, config, eventually
 
@@ -25,7 +27,9 @@ async def supervised(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[a
     """`hookpost serve --processes 2`, its address, and the file of its lines."""
     log = tmp_path / "lines"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
-    environ |= config(database_url, log_format="json").environment()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        console = Address("127.0.0.1", free.getsockname()[1])
+    environ |= config(database_url, log_format="json", console_address=console).environment()
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "hookpost_server.cli.main", "serve", "--processes", "2"), env=environ, stderr=file
@@ -75,6 +79,10 @@ async def test_both_serve_and_one_that_is_killed_comes_back(
                 client.events = Client(channel).events
                 await client.emit()
         await receiver.until(lambda receiver: len({each.event_id for each in receiver.requests}) == 28)
+    console = re.search(r"console on (http://\S+/),", log.read_text())
+    assert console
+    async with aiohttp.ClientSession() as session, session.get(console[1]) as page:
+        assert page.status == 200, "one of them serves the console, also after a restart"
     process.terminate()
     assert await process.wait() == 0
     assert log.read_text().count('"server.stopped"') == 2

@@ -56,7 +56,7 @@ class WebhookTester:
             settings = self._rules.check(changed(webhook.settings, unsaved), prefix="")
             webhook = dataclasses.replace(webhook, settings=settings)
         examples = await self._event_types.examples()
-        chosen = list(dict.fromkeys(names)) or _subscribed(webhook, examples)
+        chosen = list(dict.fromkeys(names)) or subscribed(webhook, examples)
         if len(chosen) > MAX_TYPES:
             raise errors.InvalidFields.one("event_types", f"must have at most {MAX_TYPES} entries, has {len(chosen)}")
         for name in chosen:
@@ -111,7 +111,7 @@ class WebhookTester:
         )
 
 
-def _subscribed(webhook: Webhook, known: dict[str, str]) -> list[str]:
+def subscribed(webhook: Webhook, known: dict[str, str]) -> list[str]:
     """The known types that the webhook's patterns match, in the patterns' order."""
     chosen: dict[str, None] = {}
     for pattern in webhook.settings.event_types:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from ..domain import errors
 from ..domain.delivery import Delivery
@@ -35,7 +35,7 @@ class Watches:
 
     async def changes(
         self, tenant_id: str, place: Place | None, filter: Filter
-    ) -> AsyncIterator[tuple[Delivery | None, Place]]:
+    ) -> AsyncGenerator[tuple[Delivery | None, Place]]:
         """Each change that meets the filter's conditions, with the place after it; without a delivery: a heartbeat.
 
         Raises TokenExpired when it can't go on without a gap, ShuttingDown, DatabaseUnavailable.

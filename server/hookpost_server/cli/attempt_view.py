@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hookpost_server.cli.duration import rough
 from hookpost_server.cli.output import word
+from hookpost_server.domain.duration import rough
 
 if TYPE_CHECKING:
     from hookpost.v1.delivery_pb2 import Attempt

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hookpost_server.cli import attempt_view
-from hookpost_server.cli.duration import rough
 from hookpost_server.cli.output import Column, ago, card, clock, moment, plural, safe, word
+from hookpost_server.domain.duration import rough
 
 if TYPE_CHECKING:
     from hookpost.v1.delivery_pb2 import Attempt, Delivery, SentRequest

@@ -77,7 +77,7 @@ async def _play(stop: asyncio.Event, directory: Path, *, keep: bool, started: fl
 
     # Nothing is taken from the environment: the demo must show the same everywhere, and touch no real database.
     config = Config.from_env(
-        {"HOOKPOST_METRICS_ADDRESS": "off"},
+        {"HOOKPOST_METRICS_ADDRESS": "off", "HOOKPOST_CONSOLE_ADDRESS": "off"},
         data_dir=directory,
         grpc_address=Address("127.0.0.1", 0),
         log_level="warning",

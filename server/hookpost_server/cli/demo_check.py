@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from hookpost.v1.delivery_pb2 import DELIVERY_STATE_SUCCEEDED, Delivery
 from hookpost_server.cli.delivery_view import last_answer, state
-from hookpost_server.cli.duration import rough
 from hookpost_server.cli.output import plural, table
 from hookpost_server.cli.receiver import Received
 from hookpost_server.cli.script import Script
+from hookpost_server.domain.duration import rough
 
 TYPES = 31
 RETRIED = "PostSignIn"  # the type whose delivery fails twice

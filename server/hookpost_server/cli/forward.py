@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from hookpost_server.cli.duration import rough
 from hookpost_server.cli.failures import ExitCode, Failure
+from hookpost_server.domain.duration import rough
 
 if TYPE_CHECKING:
     from hookpost.v1.delivery_pb2 import SentRequest

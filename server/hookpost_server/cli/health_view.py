@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hookpost_server.cli.duration import format_duration, rough
 from hookpost_server.cli.output import Column, card, clock, plural
+from hookpost_server.domain.duration import format_duration, rough
 
 if TYPE_CHECKING:
     from hookpost.v1.webhook_pb2 import HealthPoint, Webhook, WebhookHealth

@@ -11,11 +11,12 @@ import click
 
 from hookpost_server.cli import output as out
 from hookpost_server.cli.beside import at_the_desk
-from hookpost_server.cli.duration import DURATION, relative
+from hookpost_server.cli.duration import DURATION
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.serve import data_dir_option
 from hookpost_server.domain import ids
 from hookpost_server.domain.api_key import ALL_TENANTS, Scope
+from hookpost_server.domain.duration import relative
 
 if TYPE_CHECKING:
     from hookpost_server.domain.api_key import ApiKey

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
-from hookpost_server.cli.duration import relative
+from hookpost_server.domain.duration import relative
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -10,8 +10,8 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from hookpost_server.cli.duration import rough
 from hookpost_server.cli.failures import ExitCode, Failure
+from hookpost_server.domain.duration import rough
 
 DOMAIN = "hookpost.v1"
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hookpost_server.cli.delivery_filter import build, filter_options
-from hookpost_server.cli.duration import rough
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.output import output_option, plural, print_one, say
 from hookpost_server.cli.remote import remote_command
+from hookpost_server.domain.duration import rough
 
 if TYPE_CHECKING:
     from hookpost.v1.delivery_service_pb2 import ReplayDeliveriesRequest

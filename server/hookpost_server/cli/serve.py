@@ -116,6 +116,8 @@ def dev(data_dir: Path | None, grpc_address: str | None) -> None:
         click.echo(f"Hookpost {__version__} for development: {keys}, http and loopback allowed.\n")
         metrics = "off" if running.metrics_address is None else f"http://{running.metrics_address}/metrics"
         click.echo(f"  gRPC      {running.grpc_address}  (with reflection)")
+        console = "off" if running.console_address is None else f"http://{running.console_address}/"
+        click.echo(f"  console   {console}")
         click.echo(f"  metrics   {metrics}\n  database  {running.database}\n")
         click.echo("Next, in other terminals:\n" + next_commands(running.grpc_address) + "\n\nCtrl-C stops it.")
 
@@ -166,11 +168,13 @@ def serve(data_dir: Path | None, grpc_address: str | None, processes: int | None
     config = settings(data_dir=data_dir, grpc_address=grpc_address, processes=processes)
 
     def ready(running: Running) -> None:
-        from hookpost_server.startup import open_files
+        from hookpost_server.listening import open_files
 
         metrics = "" if running.metrics_address is None else f", metrics on {running.metrics_address}"
+        console = "" if running.console_address is None else f", console on http://{running.console_address}/"
+        where = f"{running.grpc_address}{metrics}{console}"
         say(
-            f"Hookpost {__version__} serves gRPC on {running.grpc_address}{metrics}, database: {running.database}, "
+            f"Hookpost {__version__} serves gRPC on {where}, database: {running.database}, "
             f"at most {open_files():,} open files"
         )
 

@@ -41,7 +41,7 @@ def export(remote: Remote, form: str | None, file: Path | None, signature_header
       hookpost types export --json | jq '.[].name'
     """
     from hookpost.v1.event_type_service_pb2 import ListEventTypesRequest
-    from hookpost_server.cli import asyncapi
+    from hookpost_server.domain import asyncapi
 
     if form is None:
         raise Failure("say in which form: --asyncapi or --json", code=ExitCode.USAGE)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hookpost_server.cli.duration import DURATION, format_duration, parse_duration
+from hookpost_server.cli.duration import DURATION
 from hookpost_server.cli.failures import ExitCode, Failure
 from hookpost_server.cli.inputs import pairs
+from hookpost_server.domain.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
     from hookpost.v1.webhook_pb2 import RetryPolicy, Webhook

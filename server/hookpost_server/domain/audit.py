@@ -29,6 +29,7 @@ class Action(enum.StrEnum):
     DELIVERY_REDELIVERED = "delivery.redelivered"
     REPLAY_STARTED = "replay.started"
     REPLAY_STOPPED = "replay.stopped"
+    SIGNED_IN = "console.signed_in"
 
 
 @dataclass(frozen=True, slots=True)

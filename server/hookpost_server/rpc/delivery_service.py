@@ -15,7 +15,8 @@ from ..domain import event, ids
 from ..domain.delivery import Result, State
 from ..domain.explain import explain_wait
 from ..store.delivery_log import DeliveryLog, Filter
-from ..store.replays import Missed, Replays
+from ..store.missed import Missed
+from ..store.replays import Replays
 from ..store.webhooks import Webhooks
 from . import bounds, convert, fields, paging, watching
 from .context import Context
@@ -125,11 +126,7 @@ class DeliveryService(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def _missed(self, tenant_id: str, filter: Filter) -> Missed | None:
         if filter.webhook_id is None:
             return None
-        patterns = (await self._webhooks.get(tenant_id, filter.webhook_id)).settings.event_types
-        return Missed(
-            exact=[pattern for pattern in patterns if not pattern.endswith("*")],
-            prefixes=[pattern.removesuffix("*") for pattern in patterns if pattern.endswith("*")],
-        )
+        return Missed.of((await self._webhooks.get(tenant_id, filter.webhook_id)).settings.event_types)
 
     async def StopReplay(
         self, request: delivery_service_pb2.StopReplayRequest, context: Context

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import urllib.parse
 from collections.abc import Iterable
 
+from ..actions.failure_limit import FailureLimit
 from ..domain import errors, ids
 from ..domain.actor import Actor, act_as
 from ..domain.api_key import Principal, Scope
 from ..store.known_keys import KnownKeys
 from .context import Context
-from .failure_limit import FailureLimit, source
 
 PREFIX = "/hookpost.v1."
 HEALTH = "/grpc.health.v1.Health/"
@@ -108,3 +109,9 @@ def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
         return None
     scheme, _, text = given[0].partition(" ")
     return text if scheme.lower() == "bearer" else None
+
+
+def source(peer: str) -> str:
+    """The address in gRPC's name of a peer, without the port; empty for a local socket."""
+    kind, _, rest = peer.partition(":")
+    return urllib.parse.unquote(rest).rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""

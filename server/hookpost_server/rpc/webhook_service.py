@@ -11,11 +11,12 @@ from uuid import UUID
 
 from hookpost.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_grpc
 
+from ..actions.rotation import rotate
 from ..actions.testing import WebhookTester
 from ..domain import event, ids, signing
 from ..domain.envelope import Format
 from ..domain.secret import Secret
-from ..domain.webhook import STALE_AFTER, Settings, SettingsRules, State, changed, check_text
+from ..domain.webhook import Settings, SettingsRules, State, changed, check_text
 from ..store.event_types import KnownTypes
 from ..store.health import DAY, HealthFigures
 from ..store.webhooks import Webhooks
@@ -167,11 +168,9 @@ class WebhookService(webhook_service_pb2_grpc.WebhookServiceServicer):
             faults.note("signing_key", _secret_fault(request.signing_key))
             if not 0 <= overlap <= signing.MAX_OVERLAP:
                 faults.note("overlap", "must be from 0 s to 7 days")
-        webhook, secret = await self._webhooks.rotate_key(
-            tenant_id, webhook_id, _secret(request.signing_key), overlap, request_id=request_id
+        webhook, secret = await rotate(
+            self._webhooks, tenant_id, webhook_id, _secret(request.signing_key), overlap, request_id=request_id
         )
-        # Every node may go by what it knew for so long; after it, none signs with a key that is not to sign any more.
-        await asyncio.sleep(max(0.0, STALE_AFTER - overlap))
         return webhook_service_pb2.RotateSigningKeyResponse(
             webhook=convert.webhook(webhook), signing_key=secret.reveal()
         )

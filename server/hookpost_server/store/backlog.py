@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from .database import Database
 
@@ -38,7 +40,7 @@ class Backlog:
             where turn.number < $1
         ), late as materialized (
             select turn.* from turn left join webhooks w on w.id = turn.webhook_id and w.tenant_id = turn.tenant_id
-            where turn.due_at <= now() and coalesce(w.state, 1) = 1
+            where turn.due_at <= now() and coalesce(w.state, 1) = 1 and turn.webhook_id <> all($4::uuid[])
         ), due as (
             select 1 from late cross join lateral (
                 select from deliveries d
@@ -51,8 +53,19 @@ class Backlog:
             coalesce((select extract(epoch from now() - min(due_at)) from late), 0)::float8 as oldest
     """
 
-    async def read(self) -> Behind:
-        """Raises DatabaseUnavailable."""
+    async def read(self, leave_out: Collection[UUID] = ()) -> Behind:
+        """Of all webhooks but those to leave out. Raises DatabaseUnavailable."""
         async with self._database.by_key() as connection:
-            row = await connection.fetchrow(self.READ, WEBHOOKS, EACH, MOST)
+            row = await connection.fetchrow(self.READ, WEBHOOKS, EACH, MOST, list(leave_out))
         return Behind(row["due"], row["oldest"])
+
+    OF_WEBHOOK = """
+        select count(*)::int from (
+            select from deliveries where tenant_id = $1 and webhook_id = $2 and state = 1 limit $3) waiting
+    """
+
+    async def of_webhook(self, tenant_id: str, webhook_id: UUID) -> int:
+        """Deliveries of a webhook that wait for an attempt, due or not; at most MOST."""
+        async with self._database.by_key() as connection:
+            waiting: int = await connection.fetchval(self.OF_WEBHOOK, tenant_id, webhook_id, MOST)
+        return waiting

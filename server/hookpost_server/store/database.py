@@ -207,14 +207,14 @@ class Database:
     async def _planned(self, switches: str) -> AsyncIterator[Any]:
         """As `planned`, a round trip shorter."""
         async with self.connection() as connection:
-            await connection.execute("begin;" + switches)
+            await connection.execute("BEGIN;" + switches)
             try:
                 yield connection
             except BaseException:
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    await connection.execute("rollback")
+                    await connection.execute("ROLLBACK;")
                 raise
-            await connection.execute("commit")
+            await connection.execute("COMMIT;")
 
     def usage(self) -> Usage:
         """How busy the pool is."""

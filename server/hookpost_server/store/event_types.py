@@ -163,6 +163,19 @@ class EventTypes:
             row = await connection.fetchrow(self.GET, name)
         return schema.compiled(row["json_schema"]).violations(payload) if row and row["json_schema"] else []
 
+    CHOICES = "select name, group_name, description, deprecated from event_types order by group_name, name"
+
+    async def choices(self) -> Sequence[EventType]:
+        """All types by group and name, without schemas and examples."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(self.CHOICES)
+        return [
+            EventType(
+                name=row["name"], group=row["group_name"], description=row["description"], deprecated=row["deprecated"]
+            )
+            for row in rows
+        ]
+
     EXAMPLES = "select name, example from event_types order by name"
 
     async def examples(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ..domain import ids
@@ -100,3 +100,27 @@ class HealthFigures:
         async with self._database.by_key() as connection:
             rows = await connection.fetch(query, tenant_id, webhook_id, timedelta(seconds=window))
         return [Point(**dict(row)) for row in rows]
+
+    # Gaps are filled here: a join with the hours could be planned, while there are few rows, to read all of a tenant's.
+    HOURS_OF_MANY = """
+        select webhook_id, hour, succeeded, failed, attempts from health_hours
+        where tenant_id = $1 and webhook_id = any($2::uuid[]) and hour >= $3
+    """
+
+    async def series_of_many(
+        self, tenant_id: str, webhook_ids: Sequence[UUID], window: float = DAY
+    ) -> dict[UUID, list[Point]]:
+        """As `series` by the hour, for each webhook asked for."""
+        this_hour = datetime.fromtimestamp(self._database.now(), UTC).replace(minute=0, second=0, microsecond=0)
+        hours = [this_hour - timedelta(hours=back) for back in reversed(range(round(window / 3600)))]
+        async with self._database.by_key() as connection:
+            rows = await connection.fetch(self.HOURS_OF_MANY, tenant_id, webhook_ids, hours[0])
+        counted = {(row["webhook_id"], row["hour"]): row for row in rows}
+
+        def point(webhook_id: UUID, hour: datetime) -> Point:
+            row = counted.get((webhook_id, hour))
+            if row is None:
+                return Point(start=hour, succeeded=0, failed=0, attempts=0)
+            return Point(start=hour, succeeded=row["succeeded"], failed=row["failed"], attempts=row["attempts"])
+
+        return {webhook_id: [point(webhook_id, hour) for hour in hours] for webhook_id in webhook_ids}

@@ -49,14 +49,26 @@ class KnownKeys:
 
     async def authenticate(self, text: str) -> Principal | None:
         """Whom a key's text lets in; None: nobody. Raises DatabaseUnavailable, and BacklogFull when many ask."""
-        entry = self._entries.get(api_key.stem_of(text))
-        now = time.monotonic()
-        if entry is not None and now - entry.checked < STALE_AFTER:
-            entry.used = now
+        if (entry := self._known(api_key.stem_of(text))) is not None:
             return entry.principal if api_key.opens(text, entry.key, self._database.now()) else None
         key_id = api_key.id_of(text)
         key = None if key_id is None else await self._loaded(key_id)
         return key.principal if api_key.opens(text, key, self._database.now()) and key else None
+
+    async def still(self, key_id: UUID) -> Principal | None:
+        """Whom a key that was shown before lets in now; None: nobody. Raises as `authenticate` does."""
+        entry = self._known(api_key.stem(key_id))
+        key = await self._loaded(key_id) if entry is None else entry.key
+        return key.principal if key is not None and key.works(self._database.now()) else None
+
+    def _known(self, stem: str) -> _Entry | None:
+        """What was read within STALE_AFTER; asking is a use of it."""
+        entry = self._entries.get(stem)
+        now = time.monotonic()
+        if entry is None or now - entry.checked >= STALE_AFTER:
+            return None
+        entry.used = now
+        return entry
 
     async def _loaded(self, key_id: UUID) -> ApiKey | None:
         loading = self._wanted.get(key_id)

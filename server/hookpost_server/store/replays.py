@@ -8,7 +8,6 @@ the log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from . import audit
 from .bodies import keep_payloads
 from .database import Database
 from .delivery_log import Filter, delivery_from_row, matching
+from .missed import Missed
 
 MOST = 50_000  # deliveries of one replay
 
@@ -101,17 +101,6 @@ def _replayed(way_in: str = "") -> str:
         ), {_adjusted("chosen", "-")}
         {_COUNTED} from chosen
     """  # noqa: S608
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """The events that a webhook should have got: `exact` types and `prefixes` ("User." of "User.*"; "" of "*").
-
-    As in `domain/event.patterns`, "" is not a prefix of Hookpost's own types.
-    """
-
-    exact: Sequence[str]
-    prefixes: Sequence[str]
 
 
 class Replays:

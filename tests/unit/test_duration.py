@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookpost_server.cli.duration import format_duration, parse_duration, parse_moment, relative, rough
+from hookpost_server.domain.duration import format_duration, parse_duration, parse_moment, relative, rough
 
 NOW = datetime(2026, 8, 21, 10, 0, tzinfo=UTC)
 

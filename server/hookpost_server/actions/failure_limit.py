@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
-import urllib.parse
 from collections import OrderedDict
 
 from ..domain import errors
 
 RATE, BURST = 10.0, 20.0  # failures a second, and at once
 MOST = 10_000  # addresses remembered; the one heard of longest ago is forgotten first
-
-
-def source(peer: str) -> str:
-    """The address in gRPC's name of a peer, without the port; empty for a local socket."""
-    kind, _, rest = peer.partition(":")
-    return urllib.parse.unquote(rest).rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""
 
 
 class FailureLimit:

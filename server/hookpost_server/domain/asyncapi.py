@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from hookpost_server import __version__
-from hookpost_server.cli.verdict import DEFAULT_HEADER
-
-if TYPE_CHECKING:
-    from hookpost.v1.event_type_pb2 import EventType
+from .. import __version__
 
 CHANNEL = "feed"
 _TIME, _WEBHOOK = "2026-08-21T10:00:00.000Z", "whk_01k3pzv3mgfqtsw1nbd4z0k2xr"
@@ -21,7 +17,28 @@ _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties")
 
 
-def document(types: Iterable[EventType], header: str = DEFAULT_HEADER) -> dict[str, Any]:
+class Described(Protocol):
+    """An event type, as stored or as a client has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def json_schema(self) -> str: ...
+    @property
+    def example(self) -> str: ...
+    @property
+    def deprecated(self) -> bool: ...
+    @property
+    def built_in(self) -> bool: ...
+    @property
+    def enforce_schema(self) -> bool: ...
+
+
+def document(types: Iterable[Described], header: str) -> dict[str, Any]:
     """The whole document. `header` is the name of the header with the hex signature."""
     messages = {kind.name: _message(kind) for kind in types}
     return {
@@ -53,7 +70,7 @@ def document(types: Iterable[EventType], header: str = DEFAULT_HEADER) -> dict[s
     }
 
 
-def plain(types: Iterable[EventType]) -> list[dict[str, Any]]:
+def plain(types: Iterable[Described]) -> list[dict[str, Any]]:
     """The catalogue as it is, schema and example as JSON."""
     return [
         {
@@ -70,7 +87,7 @@ def plain(types: Iterable[EventType]) -> list[dict[str, Any]]:
     ]
 
 
-def _message(kind: EventType) -> dict[str, Any]:
+def _message(kind: Described) -> dict[str, Any]:
     example = json.loads(kind.example or "{}")
     message: dict[str, Any] = {
         "name": kind.name,
@@ -88,7 +105,7 @@ def _message(kind: EventType) -> dict[str, Any]:
     return message
 
 
-def _payload(kind: EventType) -> dict[str, Any]:
+def _payload(kind: Described) -> dict[str, Any]:
     """The type's schema with the envelope's members around."""
     own = json.loads(kind.json_schema) if kind.json_schema else {}
     schema = _relocated(own, f"#/components/messages/{kind.name}/payload") if isinstance(own, dict) else {}

@@ -11,8 +11,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from hookpost.v1.event_type_pb2 import EventType
-from hookpost_server.cli.asyncapi import document, plain
 from hookpost_server.domain import catalogue
+from hookpost_server.domain.asyncapi import document, plain
 
 OWN = EventType(
     name="order.paid",

@@ -1,0 +1,75 @@
+"""Templates to HTML: everything that comes from outside is escaped, and a name that is not given is a fault."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from .. import __version__
+from ..domain import ids
+from . import charts, figures
+from .assets import Assets
+from .icons import ICONS
+from .nav import NAV
+
+if TYPE_CHECKING:
+    from .visit import Visit
+
+FOLDER = Path(__file__).parent / "templates"
+THEMES = ("light", "dark")
+
+
+class Renderer:
+    """One for the process; templates are compiled when first used."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(FOLDER),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals |= {
+            "asset": assets.path,
+            "icons": ICONS,
+            "id_text": ids.text,
+            "grade": figures.grade,
+            "span": figures.span,
+            "exact": figures.exact,
+            "spark": charts.spark,
+            "version": __version__,
+        }
+
+    def render(self, template: str, visit: Visit, **context: Any) -> str:
+        """The page. Besides `context`, every template has what `_always` lists."""
+        return self._environment.get_template(template).render(**self._always(visit), **context)
+
+    @staticmethod
+    def _always(visit: Visit) -> dict[str, Any]:
+        t = visit.texts
+        theme = visit.cookie("hookpost-theme")
+
+        def when(moment: datetime) -> Markup:
+            return Markup('<time datetime="{}" title="{}">{}</time>').format(
+                moment.isoformat(timespec="milliseconds"),
+                figures.exact(moment),
+                figures.ago(moment, visit.parts.now(), t),
+            )
+
+        return {
+            "t": t,
+            "visit": visit,
+            "url": visit.url,
+            "nav": NAV,
+            "theme": theme if theme in THEMES else "",
+            "keys_off": visit.cookie("hookpost-keys") == "off",
+            "when": when,
+            "number": lambda value, digits=0: figures.number(value, t, digits),
+            "percent": lambda part, whole: figures.percent(part, whole, t),
+        }

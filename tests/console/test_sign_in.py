@@ -1,0 +1,133 @@
+"""Signing in with an API key: what a session is worth, and when it is worth nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from hookpost_server.actions import failure_limit
+from hookpost_server.domain import ids
+from hookpost_server.domain.api_key import Scope
+from tests.rpc.serving import eventually
+
+from .locked import Locked, sign_in
+from .visitor import Visitor, visiting
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visitor(place: Locked) -> AsyncIterator[Visitor]:
+    async with visiting(place.server.console_address) as opened:
+        yield opened
+
+
+def session(visitor: Visitor) -> str:
+    return next(each.value for each in visitor.session.cookie_jar if each.key == "hookpost-session")
+
+
+async def test_the_way_in_and_out(place: Locked, visitor: Visitor) -> None:
+    page = await visitor.get("/webhooks?q=crm")
+    assert page.path.startswith("/sign-in?next=") and page.hidden("next") == "/webhooks?q=crm"
+    assert "Create webhook" not in page.words, "nothing of the inside shows"
+    before = session(visitor)
+    _, text = await place.key()
+    page = await sign_in(visitor, text, page.hidden("next"))
+    assert (page.status, page.path) == (200, "/webhooks?q=crm")
+    assert text not in page.text and "No keys on this server" not in page.words
+    after = session(visitor)
+    assert after != before, "a session that somebody knew before is worth nothing"
+    page = await visitor.post("/sign-out")
+    assert "You are signed out" in page.words
+    assert session(visitor) != after
+    visitor.carry(after)
+    assert (await visitor.get("/webhooks")).path.startswith("/sign-in")
+
+
+async def test_a_wrong_key_and_a_right_one_of_nobody(place: Locked, visitor: Visitor) -> None:
+    _, text = await place.key()
+    stopped, retired = await place.key()
+    await place.keys.revoke(stopped.id)
+    wrong = ["", "x", f"{text[:-2]}--", f"hpk_{'0' * 26}_{'a' * 43}", retired]
+    pages = [await sign_in(visitor, each) for each in wrong]
+    assert {page.status for page in pages} == {401}
+    assert len({page.words for page in pages}) == 1, "the same words, whatever was wrong"
+    assert "That key was not accepted" in pages[0].words
+
+
+async def test_many_wrong_keys_are_put_off(place: Locked, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failure_limit, "BURST", 3.0)
+    monkeypatch.setattr(failure_limit, "RATE", 0.0)
+    statuses = [(await sign_in(visitor, "wrong")).status for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]
+    _, text = await place.key()
+    assert (await sign_in(visitor, text)).status == 200, "who has a key never meets it"
+
+
+async def test_what_is_stored_is_no_session(place: Locked, visitor: Visitor) -> None:
+    key, text = await place.key()
+    await sign_in(visitor, text)
+    digest = await place.sql("select digest from console_sessions where key_id = $1", key.id)
+    assert digest == hashlib.sha256(session(visitor).encode()).digest()
+    visitor.carry(digest.hex()[:43])
+    assert (await visitor.get("/webhooks")).path.startswith("/sign-in")
+    noted = "select count(*) from audit_log where action = 'console.signed_in' and target = $1"
+    assert await place.sql(noted, ids.text(ids.KEY, key.id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "age"), [("last_use_time", "31 minutes"), ("create_time", "12 hours 1 minute")], ids=["idle", "long"]
+)
+async def test_sessions_end(place: Locked, visitor: Visitor, column: str, age: str) -> None:
+    key, text = await place.key()
+    await sign_in(visitor, text)
+    await place.sql(f"update console_sessions set {column} = now() - interval '{age}' where key_id = $1", key.id)
+    assert (await visitor.get("/webhooks")).path.startswith("/sign-in")
+    await sign_in(visitor, text)
+    assert await place.sql("select count(*) from console_sessions where key_id = $1", key.id) == 1, (
+        "the old one is gone"
+    )
+
+
+async def test_a_use_keeps_a_session(place: Locked, visitor: Visitor) -> None:
+    key, text = await place.key()
+    await sign_in(visitor, text)
+    await place.sql(
+        "update console_sessions set last_use_time = now() - interval '29 minutes' where key_id = $1", key.id
+    )
+    assert (await visitor.get("/webhooks")).path == "/webhooks"
+    age = await place.sql("select now() - last_use_time from console_sessions where key_id = $1", key.id)
+    assert age.total_seconds() < 60
+
+
+async def test_a_revoked_key_ends_its_sessions(place: Locked, visitor: Visitor) -> None:
+    key, text = await place.key()
+    await sign_in(visitor, text)
+    await place.keys.revoke(key.id)
+
+    async def out() -> bool | None:
+        return (await visitor.get("/webhooks")).path.startswith("/sign-in") or None
+
+    await eventually(out, seconds=8)
+
+
+async def test_scopes_and_tenants_hold(place: Locked, visitor: Visitor) -> None:
+    _, text = await place.key(Scope.READ, tenant="acme")
+    page = await sign_in(visitor, text)
+    assert page.status == 200
+    assert "<b>acme</b>" in page.text
+    assert (await visitor.get("/t/acme/webhooks")).status == 200
+    assert (await visitor.get("/t/default/webhooks")).status == 404
+    page = await visitor.get("/webhooks/new")
+    assert page.status == 403
+    assert "Your key does not allow this" in page.words
+    assert (await visitor.post("/webhooks/new", {"name": "x"})).status == 403
+
+
+async def test_the_script_is_told_to_sign_in(place: Locked, visitor: Visitor) -> None:
+    page = await visitor.get("/webhooks", **{"HX-Request": "true"})
+    assert page.status == 401
+    assert page.headers["HX-Redirect"].startswith("/sign-in")
