@@ -140,7 +140,10 @@ async def test_resending(visitor: Visitor, client: Client, receiver: Receiver) -
 async def test_curl_is_signed_now(visitor: Visitor, client: Client, receiver: Receiver) -> None:
     """Run by a shell, the command brings the receiver the same body, with a signature that its library accepts."""
     webhook_id, path = await delivered(
-        client, receiver, json='{"data": {"x": "it\'s $HOME `id` \\\\ \\u00e9"}}', headers={"X-Team": "o'hara"}
+        client,
+        receiver,
+        json='{"data": {"x": "it\'s $HOME `id` \\\\ \\u00e9"}}',
+        headers={"X-Team": "o'hara", "X-Empty": ""},
     )
     await client.webhooks.RotateSigningKey(
         webhook_service_pb2.RotateSigningKeyRequest(webhook_id=webhook_id, tenant_id=client.tenant)
@@ -154,7 +157,8 @@ async def test_curl_is_signed_now(visitor: Visitor, client: Client, receiver: Re
     await run(page.text)
     first, second = receiver.requests
     assert second.body == first.body
-    assert second.headers["x-team"] == "o'hara" and second.headers["user-agent"].startswith("Hookpost/")
+    assert (second.headers["x-team"], second.headers["x-empty"]) == ("o'hara", "")
+    assert second.headers["user-agent"].startswith("Hookpost/")
     assert abs(int(second.headers["webhook-timestamp"]) - before) < 60
     Verifier(secret).verify(second.body, second.headers)
     with pytest.raises(Exception, match="No matching signature"):
@@ -211,9 +215,8 @@ async def test_a_key_that_may_only_read(place: Locked, receiver: Receiver) -> No
     async with connected(place.server.address) as channel, visiting(place.server.console_address) as visitor:
         metadata = [("authorization", f"Bearer {admin}")]
         webhook = webhook_pb2.Webhook(name="crm", url=receiver.url, event_types=["*"], tenant_id="default")
-        await channel.webhooks.CreateWebhook(
-            webhook_service_pb2.CreateWebhookRequest(webhook=webhook), metadata=metadata
-        )
+        request = webhook_service_pb2.CreateWebhookRequest(webhook=webhook)
+        webhook_id = (await channel.webhooks.CreateWebhook(request, metadata=metadata)).webhook.id
         emitted = await channel.events.EmitEvent(channel.emit_request(tenant_id="default"), metadata=metadata)
         delivery_id = (await receiver.received(1))[0].delivery_id
         assert emitted.delivery_count == 1
@@ -224,8 +227,8 @@ async def test_a_key_that_may_only_read(place: Locked, receiver: Receiver) -> No
         assert (await visitor.post(f"/deliveries/{delivery_id}/curl")).status == 403
         assert (await visitor.post(f"/deliveries/{delivery_id}/resend")).status == 403
         assert "$HOOKPOST_API_KEY" in (await visitor.post(f"/deliveries/{delivery_id}/grpcurl")).text
-        noted = "select count(*) from audit_log where action = 'signing_key.revealed'"
-        assert await place.sql(noted) == 0
+        noted = "select count(*) from audit_log where action = 'signing_key.revealed' and target = $1"
+        assert await place.sql(noted, webhook_id) == 0
         await sign_in(visitor, admin)
         assert (await visitor.post(f"/deliveries/{delivery_id}/curl")).status == 200
-        assert await place.sql(noted) == 1, "who takes a good signature along is noted"
+        assert await place.sql(noted, webhook_id) == 1, "who takes a good signature along is noted"

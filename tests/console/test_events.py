@@ -67,7 +67,7 @@ async def test_pages(visitor: Visitor, client: Client) -> None:
 
 async def test_who_did_not_get_it_and_why(visitor: Visitor, client: Client, receiver: Receiver) -> None:
     await client.create(receiver.url, name="got <it>", retry_policy=NO_RETRY)
-    await client.create(receiver.url, name="other interests", event_types=["Role.*"])
+    await client.create(receiver.url, name="other <u>interests</u>", event_types=["Role.*"])
     off = await client.create(receiver.url, name="switched off")
     await client.webhooks.DisableWebhook(
         webhook_service_pb2.DisableWebhookRequest(webhook_id=off.id, tenant_id=client.tenant, reason="holidays")
@@ -77,7 +77,9 @@ async def test_who_did_not_get_it_and_why(visitor: Visitor, client: Client, rece
     late = await client.create(receiver.url, name="came later")
     page = await visitor.get(f"/t/{client.tenant}/events/{event_id}")
     assert len(rows(page)) == 1 and "got <it>" in rows(page)[0] and "<it>" not in page.text
-    assert "other interests it does not subscribe to User.Created" in page.words
+    others = page.words.split("Who did not get it")[1]
+    assert "other <u>interests</u> it does not subscribe to User.Created" in others and "<u>" not in page.text
+    assert "got <it>" not in others
     assert "switched off it subscribes to *, but is disabled: holidays" in page.words
     assert "came later It would get such an event now" in page.words
     assert f"/t/{client.tenant}/webhooks/{late.id}/replay?missed=1" in page.links

@@ -145,7 +145,7 @@ def _open(address: str) -> grpc.Channel:
         raise Failure(f'"{address}" is not an address such as 127.0.0.1:50051', code=ExitCode.USAGE) from None
     options = (
         ("grpc.enable_http_proxy", 0 if local else 1),  # a proxy can't reach our own machine's loopback
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 5000),  # what one try to connect may take, handshakes included
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.max_receive_message_length", 64 << 20),  # a delivery with many attempts and their bodies

@@ -63,8 +63,8 @@ def headline(delivery: Delivery, most: int | None, t: Texts) -> str:
     return t("story.retrying", told=told, next=delivery.attempt_count + 1, most=max(most, delivery.attempt_count + 1))
 
 
-def steps(delivery: Delivery, t: Texts) -> list[Step]:
-    """From the event's acceptance to the end, or to what comes next."""
+def steps(delivery: Delivery, t: Texts, *, held: bool) -> list[Step]:
+    """From the event's acceptance to the end, or to what comes next. `held`: back, so that its time says nothing."""
     line = [Step("good", t("story.accepted"), ids.time_of(delivery.event_id))]
     attempts = delivery.attempts
     left_out = len(attempts) - MOST_STEPS
@@ -72,7 +72,9 @@ def steps(delivery: Delivery, t: Texts) -> list[Step]:
         line += [_step(attempts[0], t), Step("", t("story.left_out", n=left_out), None)]
         attempts = attempts[left_out + 1 :]
     line += [_step(attempt, t) for attempt in attempts]
-    if delivery.state is State.PENDING:
+    if delivery.state is State.PENDING and held:
+        line.append(Step("wait", t("story.held"), None))
+    elif delivery.state is State.PENDING:
         line.append(Step("wait", t("story.now" if delivery.under_way else "story.next"), delivery.due_time))
     elif delivery.state is State.CANCELLED:
         line.append(Step("off", t("delivery.cancelled"), delivery.finish_time))

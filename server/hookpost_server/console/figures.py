@@ -9,13 +9,14 @@ from ..domain.health import Health
 from .texts import Texts
 
 NONE = "–"
+_SPANISH = str.maketrans(",.", ".,")
 GOOD, FAIR = 0.99, 0.90  # success rates from which on a webhook is well, or so-so
 
 
 def number(value: float, t: Texts, digits: int = 0) -> str:
     """1,204 in English, 1.204 in Spanish."""
     text = f"{value:,.{digits}f}"
-    return text.translate(str.maketrans(",.", ".,")) if t.language == "es" else text
+    return text.translate(_SPANISH) if t.language == "es" else text
 
 
 def percent(part: int, whole: int, t: Texts) -> str:

@@ -40,7 +40,9 @@ class Streams:
 
 
 async def _run(visit: Visit, filter: Filter) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+    # nginx keeps answers back until they are long, unless told not to.
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(visit.request)
     writer = _Writer(response, visit)
     await writer.raw(f"retry: {RETRY}\n\n")

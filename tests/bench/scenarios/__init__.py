@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from ..stage import Stage
-from . import backlog, fan_out, health, herd, history, hosts, isolation, latency, limits, start_up, throughput
+from . import backlog, console, fan_out, health, herd, history, hosts, isolation, latency, limits, start_up, throughput
 
 Scenario = Callable[[Stage], Awaitable[None]]
 
@@ -18,5 +18,6 @@ SCENARIOS: dict[str, Scenario] = {
     "history": history.history,
     "backlog": backlog.backlog,
     "health": health.health,
+    "console": console.console,
     "start-up": start_up.start_up,
 }

@@ -56,7 +56,7 @@ async def show(visit: Visit) -> web.Response:
         verdict=of_delivery(delivery, visit.texts),
         headline=headline(delivery, most, visit.texts),
         waits=explain_wait(delivery, held_for),
-        steps=steps(delivery, visit.texts),
+        steps=steps(delivery, visit.texts, held=held_for is not None),
         tabs=TABS,
         tab=tab,
         chosen=chosen,
