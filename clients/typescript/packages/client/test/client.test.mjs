@@ -83,13 +83,15 @@ test("nobody there within the time", async (t) => {
   await once(taken, "listening");
   const address = `127.0.0.1:${taken.address().port}`;
   await promisify(taken.close.bind(taken))();
-  const hookpost = client(t, { address, timeoutMs: 300 });
+  // Longer than five attempts last: who does not wait for the server is UNAVAILABLE by then.
+  const hookpost = client(t, { address, timeoutMs: 2500 });
   const emitter = hookpost.emitter();
   t.after(() => emitter.close());
   for (const sender of [hookpost, emitter]) {
     const error = await sender.emit("User.Created", {}, { idempotencyKey: "k" }).catch((error) => error);
     assert.deepEqual([error.code, error.retryable, error.idempotencyKey], ["DEADLINE_EXCEEDED", true, "k"]);
   }
+  await assert.rejects(hookpost.emitBatch([{ type: "User.Created", payload: {} }]), { code: "DEADLINE_EXCEEDED" });
   const signal = AbortSignal.timeout(50);
   await assert.rejects(hookpost.emit("User.Created", {}, { signal, timeoutMs: 20_000 }), { code: "CANCELLED" });
 });

@@ -48,10 +48,7 @@ async function bodyOf(request: NodeRequest, most: number): Promise<Uint8Array | 
   try {
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       size += chunk.length;
-      if (size > most) {
-        request.resume(); // or the answer would not be read
-        throw tooLarge(most);
-      }
+      if (size > most) throw tooLarge(most); // what is left is discarded once the answer is written
       chunks.push(chunk);
     }
   } catch (error) {

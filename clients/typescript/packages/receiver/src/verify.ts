@@ -66,19 +66,27 @@ export async function verify(
 function bytes(body: unknown): Uint8Array<ArrayBuffer> {
   if (typeof body === "string") return encoder.encode(body);
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
-  if (body instanceof Uint8Array) return new Uint8Array(body); // a copy: the caller may reuse its buffer
+  if (ArrayBuffer.isView(body)) {
+    const view = new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+    return new Uint8Array(view); // a copy: the caller may reuse its buffer
+  }
   throw parsed(`it is ${body === null ? "null" : typeof body}`);
 }
 
 /** Finds headers by their name in lower case; "" where there is none. */
 function reader(headers: HeadersLike): (name: string) => string {
-  if (headers instanceof Headers) return (name) => headers.get(name) ?? "";
+  if (isHeaders(headers)) return (name) => headers.get(name) ?? "";
   const values = new Map<string, string>();
   for (const [name, value] of Object.entries(headers ?? {})) {
     const first: unknown = Array.isArray(value) ? value[0] : value;
     if (typeof first === "string") values.set(name.toLowerCase(), first);
   }
   return (name) => values.get(name) ?? "";
+}
+
+/** Frameworks bring Headers of their own. */
+function isHeaders(headers: HeadersLike): headers is Headers {
+  return typeof headers?.get === "function";
 }
 
 function usable(keys: string | readonly string[], scheme: Scheme): Uint8Array<ArrayBuffer>[] {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import { InvalidWebhook, verify } from "@hookpost/receiver";
 
@@ -60,6 +61,14 @@ test("what is not bytes was parsed", async () => {
   for (const body of [{ event: "A" }, [], null, undefined, 7]) {
     await assert.rejects(verify(body, {}, "key"), { reason: "body_parsed", message: /before verification/ });
   }
+});
+
+test("bytes and headers of another realm", async () => {
+  const [each] = cases("verification");
+  const bytes = new Uint8Array(Buffer.from(each.body_base64, "base64"));
+  const body = runInNewContext("new Uint8Array(bytes)", { bytes });
+  const headers = { get: (name) => each.headers[name] ?? null };
+  assert.equal((await verify(body, headers, each.keys, { now: each.now })).type, "PostSignIn");
 });
 
 test("whatever comes in, nothing but InvalidWebhook comes out", async () => {

@@ -151,9 +151,12 @@ class ClientTest {
     try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       port = taken.getLocalPort();
     }
+    // Longer than five attempts last: who does not wait for the server is UNAVAILABLE by then.
     HookpostClient.Builder settings = HookpostClient.builder().address("127.0.0.1:" + port);
-    try (HookpostClient client = settings.timeout(Duration.ofMillis(300)).build(); Emitter emitter = client.emitter()) {
+    try (HookpostClient client = settings.timeout(Duration.ofMillis(2500)).build(); Emitter emitter = client.emitter()) {
       Event event = Event.of("User.Created", Map.of()).idempotencyKey("k");
+      HookpostException batch = assertThrows(HookpostException.class, () -> client.emitBatch(List.of(event)));
+      assertEquals(Status.Code.DEADLINE_EXCEEDED, batch.code());
       for (Function<Event, Emitted> emit : List.<Function<Event, Emitted>>of(client::emit, emitter::emit)) {
         HookpostException failure = assertThrows(HookpostException.class, () -> emit.apply(event));
         assertEquals(Status.Code.DEADLINE_EXCEEDED, failure.code());
