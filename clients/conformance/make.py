@@ -180,6 +180,7 @@ def calls() -> list[dict[str, Any]]:
         one("FourTimesAway", [unavailable] * 4 + ["OK"], 5, code="OK", duplicate=False),
         one("Away", [unavailable] * 9, 5, code=unavailable, reason="DATABASE_UNAVAILABLE", retryable=True),
         one("Full", ["RESOURCE_EXHAUSTED"], 1, code="RESOURCE_EXHAUSTED", reason="BACKLOG_FULL", retryable=True),
+        one("TooMuch", ["RESOURCE_EXHAUSTED"], 1, code="RESOURCE_EXHAUSTED", reason="LIMIT_EXCEEDED", retryable=False),
         one("Refused", ["INVALID_ARGUMENT"], 1, code="INVALID_ARGUMENT", reason="FIELD_INVALID", retryable=False,
             violations=[{"field": "json", "description": "must be a JSON object"}]),
         one("Reused", ["ALREADY_EXISTS"], 1, code="ALREADY_EXISTS", reason="IDEMPOTENCY_KEY_REUSED", retryable=False),

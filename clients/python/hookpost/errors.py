@@ -19,6 +19,8 @@ _RETRYABLE = frozenset(
     }
 )
 
+_LASTING = frozenset({"LIMIT_EXCEEDED", "ETAG_MISMATCH"})  # reasons that the same call meets again
+
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
@@ -49,7 +51,7 @@ class HookpostError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether the same call, under the same idempotency key, may succeed later."""
-        return self.code in _RETRYABLE
+        return self.code in _RETRYABLE and self.reason not in _LASTING
 
 
 def from_rpc(error: Any) -> HookpostError:
