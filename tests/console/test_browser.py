@@ -322,6 +322,7 @@ PAGES = {
 }
 
 
+@pytest.mark.long
 async def test_every_page_is_for_everybody(browser: Browser, root: str, client: Client, receiver: Receiver) -> None:
     """axe finds nothing in either theme, nothing is cut off, also on a form with faults, an open menu and a dialog."""
     webhook_id = await busy(client, receiver, name="a-rather-long-name-without-any-space-in-it-at-all-to-break-it")

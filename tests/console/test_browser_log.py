@@ -111,6 +111,7 @@ async def test_what_strangers_wrote_does_nothing(
             assert await opened.page.locator("main img").count() == 0, path
 
 
+@pytest.mark.long
 async def test_every_page_is_for_everybody(browser: Browser, root: str, client: Client, receiver: Receiver) -> None:
     """axe finds nothing in either theme, and nothing is cut off."""
     event_id, delivery_id = await delivered(client, receiver, (503, "x" * 3000))
