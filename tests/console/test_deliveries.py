@@ -92,6 +92,7 @@ async def test_before_the_first_attempt(visitor: Visitor, client: Client, receiv
     await client.ended(event_id)
 
 
+@pytest.mark.case("G2")
 async def test_what_strangers_wrote_is_inert(visitor: Visitor, client: Client, receiver: Receiver) -> None:
     _, path = await delivered(
         client, receiver, (500, HOSTILE), name=HOSTILE[:60], json='{"data": {"x": "</pre><script>alert(1)</script>"}}'

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080", "[::2]", ""])
+@pytest.mark.case("G3")
 async def test_a_name_that_is_not_ours_is_refused(visitor: Visitor, host: str) -> None:
     """Else whoever points a name here (DNS rebinding) would be our origin."""
     page = await visitor.get("/webhooks", Host=host)
@@ -65,10 +66,12 @@ async def test_a_form_of_ours_is_taken(visitor: Visitor, client: Client) -> None
     ],
     ids=str,
 )
+@pytest.mark.case("G1")
 async def test_other_sites_are_refused(visitor: Visitor, headers: dict[str, str]) -> None:
     assert await create(visitor, **headers) == 403
 
 
+@pytest.mark.case("G1")
 async def test_a_token_is_needed_and_it_must_be_this_browsers(visitor: Visitor, server: Server) -> None:
     assert await create(visitor, csrf=False) == 403
     async with visiting(server.console_address) as other:
@@ -85,6 +88,7 @@ async def test_a_token_is_needed_and_it_must_be_this_browsers(visitor: Visitor, 
 @pytest.mark.parametrize(
     "path", ["/webhooks", "/keyboard", "/nowhere", "/webhooks/new", "/static/none.css", "/sign-in"]
 )
+@pytest.mark.case("G6")
 async def test_headers_that_keep_strangers_out(visitor: Visitor, path: str) -> None:
     headers = (await visitor.get(path)).headers
     policy = dict(each.split(" ", 1) for each in headers["Content-Security-Policy"].split("; "))
@@ -134,6 +138,7 @@ async def test_a_page_is_light(visitor: Visitor, client: Client, path: str) -> N
 @pytest.mark.parametrize(
     "path", ["/static/../server.py", "/static/..%2fserver.py", "/static/%2e%2e/texts/en.toml", "/static//etc/passwd"]
 )
+@pytest.mark.case("G6")
 async def test_no_other_file_is_served(visitor: Visitor, path: str) -> None:
     assert (await visitor.get(path)).status == 404
 

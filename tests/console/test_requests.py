@@ -196,6 +196,7 @@ async def test_exports(visitor: Visitor, client: Client, receiver: Receiver) -> 
 
 
 @pytest.mark.parametrize("cell", ["=cmd|'/c calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.case("G7")
 async def test_no_cell_is_a_formula(cell: str) -> None:
     assert harmless(cell) == f"'{cell}"
     assert harmless("User.Created") == "User.Created"
@@ -220,6 +221,7 @@ async def test_health_has_figures_charts_and_tables(visitor: Visitor, client: Cl
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{31337*31337}}'
 
 
+@pytest.mark.case("G2")
 async def test_what_a_stranger_wrote_is_inert(visitor: Visitor, client: Client, receiver: Receiver) -> None:
     """In names, URLs, headers, labels, reasons, answers, and in what is typed into fields and addresses."""
     receiver.decide = lambda request: (400, HOSTILE)

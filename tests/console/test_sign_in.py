@@ -29,6 +29,7 @@ def session(visitor: Visitor) -> str:
     return next(each.value for each in visitor.session.cookie_jar if each.key == "hookpost-session")
 
 
+@pytest.mark.case("G4")
 async def test_the_way_in_and_out(place: Locked, visitor: Visitor) -> None:
     page = await visitor.get("/webhooks?q=crm")
     assert page.path.startswith("/sign-in?next=") and page.hidden("next") == "/webhooks?q=crm"
@@ -47,6 +48,7 @@ async def test_the_way_in_and_out(place: Locked, visitor: Visitor) -> None:
     assert (await visitor.get("/webhooks")).path.startswith("/sign-in")
 
 
+@pytest.mark.case("G5")
 async def test_a_wrong_key_and_a_right_one_of_nobody(place: Locked, visitor: Visitor) -> None:
     _, text = await place.key()
     stopped, retired = await place.key()
@@ -58,6 +60,7 @@ async def test_a_wrong_key_and_a_right_one_of_nobody(place: Locked, visitor: Vis
     assert "That key was not accepted" in pages[0].words
 
 
+@pytest.mark.case("G5")
 async def test_many_wrong_keys_are_put_off(place: Locked, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failure_limit, "BURST", 3.0)
     monkeypatch.setattr(failure_limit, "RATE", 0.0)
@@ -67,6 +70,7 @@ async def test_many_wrong_keys_are_put_off(place: Locked, visitor: Visitor, monk
     assert (await sign_in(visitor, text)).status == 200, "who has a key never meets it"
 
 
+@pytest.mark.case("G4")
 async def test_what_is_stored_is_no_session(place: Locked, visitor: Visitor) -> None:
     key, text = await place.key()
     await sign_in(visitor, text)
