@@ -257,8 +257,11 @@ class _Server:
                     log.warning("recorder.abandoned")
                 for helper in helpers:
                     helper.cancel()
-        except* StartError as group:
-            raise group.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            # Not `except*`: what that raises comes in a group again before Python 3.11.4.
+            if (start := group.subgroup(StartError)) is not None:
+                raise start.exceptions[0] from None
+            raise
         finally:
             await self._rpc.stop(0)  # when a part failed; calls under way must not hang
             await self._console.stop()
