@@ -20,7 +20,7 @@ test: ready-dev ## all tests that this machine can run (ARGS="-k word" chooses)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: ready-dev ## the tests that `make test` leaves to continuous integration: faults, models
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m long $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m long $(ARGS)
 
 lint: ready-dev ## ruff and buf lint, formatting included
 	$(BIN)/ruff check
