@@ -158,6 +158,12 @@ class Model:
         entry.before, entry.state = entry.state, State.PENDING
         entry.trigger, entry.due, entry.holder, entry.replay = trigger, self.now, None, None
 
+    def resume(self, webhook: Subscriber) -> None:
+        """What is due at a webhook that was stopped comes due anew when it is enabled, little by little."""
+        if not webhook.active:
+            for entry in self.waiting(webhook):
+                entry.due = max(entry.due, self.now)
+
     def cancel(self, webhook: Subscriber) -> int:
         """Ends what waits for a webhook that is gone; returns how many."""
         waiting = self.waiting(webhook)

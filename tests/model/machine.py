@@ -80,6 +80,7 @@ class Machine(RuleBasedStateMachine):
         webhooks = self.stage.webhooks
         if state is WebhookState.ACTIVE:
             reason = ""
+            self.model.resume(webhook)
             self.stage.run(self.stage.enable(self.tenant, webhook.id))
         else:
             reason = "holidays"
