@@ -148,6 +148,7 @@ async def test_settings_are_guarded(browser: Browser, root: str, client: Client,
         await expect(page.get_by_label("Name").first).to_have_value("crm two")
 
 
+@pytest.mark.long
 async def test_requests_resent_and_replayed(browser: Browser, root: str, client: Client, receiver: Receiver) -> None:
     webhook_id = await busy(client, receiver)
     async with window(browser, root) as opened:

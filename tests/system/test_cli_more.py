@@ -162,6 +162,7 @@ def doctor(tenant: Tenant, webhook: str, request: Any, directory: Path) -> None:
     assert "Hint: Verify the raw bytes" in wrong.err
 
 
+@pytest.mark.long
 def test_replay(tenant: Tenant) -> None:
     port = free_port()
     webhook = tenant.webhook(port, "--retry", "none")
@@ -251,6 +252,7 @@ def test_types_export(tenant: Tenant, tmp_path: Path) -> None:
     assert "--asyncapi or --json" in tenant.run("types", "export", code=2).err
 
 
+@pytest.mark.long
 def test_listen_goes_on_when_server_and_program_come_back(tmp_path: Path) -> None:
     remote_port, local_port = free_port(), free_port()
     grpc = f"127.0.0.1:{free_port()}"
