@@ -84,7 +84,7 @@ def zero_or_between(low: float, high: float) -> Callable[[str], float]:
 
     def parse(value: str) -> float:
         try:
-            return 0.0 if value.strip() == "0" else otherwise(value)
+            return 0.0 if value.strip() in ("0", "0.0") else otherwise(value)
         except ValueError as error:
             raise ValueError(f"{error}, or 0") from None
 

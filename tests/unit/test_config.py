@@ -207,3 +207,8 @@ def test_the_table_tells_every_setting_as_it_is_read() -> None:
     assert [row[0] for row in rows] == [f"HOOKPOST_{each.name.upper()}" for each in dataclasses.fields(Config)]
     assert all(row[2] for row in rows)
     assert Config.from_env({name: value for name, value, _ in rows}) == config
+
+
+def test_a_zero_is_handed_on_to_other_processes() -> None:
+    config = Config.from_env({"HOOKPOST_SUSPEND_AFTER": "0"})
+    assert Config.from_env(config.environment()) == config
