@@ -177,7 +177,6 @@ async def test_disable_and_enable(nodes: list[Client], receiver: Receiver, by: i
 
 
 @pytest.mark.parametrize("by", [0, 1], ids=["same-node", "other-node"])
-@pytest.mark.case("H1")
 async def test_delete(nodes: list[Client], receiver: Receiver, by: int) -> None:
     """What has not ended is cancelled at once and its log stays; what is under way ends without a trace."""
     client = nodes[0]
