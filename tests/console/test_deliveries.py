@@ -44,7 +44,9 @@ def code(page: Page) -> str:
 
 
 async def test_a_success_is_told(visitor: Visitor, client: Client, receiver: Receiver) -> None:
-    webhook_id, path = await delivered(client, receiver, (200, '{"b":1.10,"a":[]}'), headers={"X-Secret-Token": "s3"})
+    webhook_id, path = await delivered(
+        client, receiver, (200, '{"b":1.10,"a":[]}'), headers={"X-Secret-Token": "not-for-eyes"}
+    )
     page = await visitor.get(path)
     assert re.search(r"Delivered: 127.0.0.1:\d+ answered 200 in \d+(\.\d)? m?s\.", page.words)
     assert "Event accepted" in page.words and "Attempt 1: 200" in page.words
@@ -53,7 +55,7 @@ async def test_a_success_is_told(visitor: Visitor, client: Client, receiver: Rec
     assert code(await visitor.get(f"{path}/request?as=raw")) == sent.body.decode(), "the bytes as sent"
     for name in ("hookpost-signature-sha-256", "webhook-signature", "webhook-timestamp"):
         assert sent.headers[name] in page.words
-    assert "X-Secret-Token not shown: it looks like a secret" in page.words and "s3" not in page.text.split("<main")[1]
+    assert "X-Secret-Token not shown: it looks like a secret" in page.words and "not-for-eyes" not in page.text
     page = await visitor.get(f"{path}/response")
     assert code(page) == '{\n  "b": 1.10,\n  "a": []\n}', "numbers as they were written"
     assert "Nothing went wrong" in (await visitor.get(f"{path}/why")).words

@@ -116,8 +116,14 @@ async def test_f11_more_calls_than_may_wait(database_url: str) -> None:
                 return True
             return False
 
-        answers = await asyncio.gather(*(told() for _ in range(900)))
-        assert any(answers)
+        connection = await asyncpg.connect(database_url)
+        async with connection.transaction():  # nothing is committed while this lasts, so the queue fills
+            await connection.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+            calls = [asyncio.create_task(told()) for _ in range(900)]
+            refusals, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+            assert refusals
+        await connection.close()
+        answers = await asyncio.gather(*calls)
         assert not all(answers)
         request = event_service_pb2.ListEventsRequest(tenant_id=client.tenant, page_size=1000)
         stored, pages = 0, True

@@ -65,6 +65,7 @@ async def test_both_serve_and_one_that_is_killed_comes_back(
             await client.create(receiver.url)
             for _ in range(20):
                 await client.emit()
+        await receiver.received(20)  # what the killed one still held would come when its leases lapse
         os.kill(first, signal.SIGKILL)
 
         async def back() -> bool | None:
