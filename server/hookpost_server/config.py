@@ -112,9 +112,9 @@ class Config:
         "let other processes of this user listen on the same port; set by --processes for its own",
     )
     sender: str = _setting(
-        values.one_of("auto", "curl", "aiohttp"),
-        "auto",
-        "the HTTP client: curl is the faster one and needs pycurl; auto takes it where it is installed",
+        values.one_of("native", "curl", "aiohttp"),
+        "native",
+        "the HTTP client: native is the fastest; curl needs pycurl",
     )
     max_in_flight: int = _setting(values.count(1, 10_000), 256, "attempts under way at once in this process")
     max_handed_off: int = _setting(

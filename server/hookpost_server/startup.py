@@ -13,6 +13,7 @@ import structlog
 from .config import Config
 from .delivery.aiohttp_sender import AiohttpSender
 from .delivery.gate import Gate
+from .delivery.native_sender import NativeSender
 from .delivery.sender import Sender
 from .domain import errors
 from .domain.addresses import AddressPolicy
@@ -135,18 +136,20 @@ def gate(config: Config, policy: AddressPolicy) -> Gate:
 
 def sender(config: Config, gate: Gate) -> Sender:
     """The HTTP client that is set. Raises StartError when it is not installed."""
-    if config.sender != "aiohttp":
-        try:
-            from .delivery.curl_sender import CurlSender
-        except ImportError as error:
-            if config.sender == "curl":
+    match config.sender:
+        case "aiohttp":
+            return AiohttpSender(gate)
+        case "curl":
+            try:
+                from .delivery.curl_sender import CurlSender
+            except ImportError as error:
                 raise StartError(
                     f"the curl sender can't be used: {error}",
-                    "pip install 'hookpost-server[curl]', or set HOOKPOST_SENDER=aiohttp",
+                    "pip install 'hookpost-server[curl]', or leave HOOKPOST_SENDER unset",
                 ) from error
-        else:
             return CurlSender(gate)
-    return AiohttpSender(gate)
+        case _:
+            return NativeSender(gate)
 
 
 def tracing(config: Config) -> Tracing | None:

@@ -14,6 +14,7 @@ import trustme
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
 from hookpost_server.delivery.curl_sender import CurlSender
 from hookpost_server.delivery.gate import Gate
+from hookpost_server.delivery.native_sender import NativeSender
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain.addresses import AddressPolicy
 from tests.store.conftest import (  # noqa: F401
@@ -30,7 +31,7 @@ from tests.store.conftest import (  # noqa: F401
 )
 
 LOCAL = AddressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
-SENDERS: dict[str, Callable[..., Sender]] = {"aiohttp": AiohttpSender, "curl": CurlSender}
+SENDERS: dict[str, Callable[..., Sender]] = {"native": NativeSender, "aiohttp": AiohttpSender, "curl": CurlSender}
 
 MakeSender = Callable[..., Sender]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import ssl
 import time
 from types import SimpleNamespace
@@ -18,7 +16,7 @@ from ..domain import delivery, errors
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
 from ..domain.retry import parse_retry_after
-from .egress import Exchange, connector, exchange, phase_of, tls_context
+from .egress import Exchange, certificate_fault, connector, exchange, phase_of, tls_context, word_for
 from .gate import Gate
 from .handshakes import Handshakes
 from .names import Names
@@ -161,39 +159,23 @@ def _failed(error: Exception, current: Exchange) -> Outcome:
         case aiohttp.ClientConnectorDNSError():
             return Outcome(result=Result.DNS_FAILED, error="the host's name could not be resolved")
         case aiohttp.ClientConnectorCertificateError():
-            return Outcome(result=Result.TLS_FAILED, error=_certificate(error.certificate_error))
+            return Outcome(result=Result.TLS_FAILED, error=certificate_fault(error.certificate_error))
         case aiohttp.ClientConnectorError() if current.refused:
             return Outcome(result=Result.ADDRESS_REFUSED, error="the address is not one that may be reached")
         case aiohttp.ClientSSLError():
-            return Outcome(result=Result.TLS_FAILED, error=f"TLS: {_reason(error.os_error)}")
+            return Outcome(result=Result.TLS_FAILED, error=f"TLS: {word_for(error.os_error)}")
         case aiohttp.ClientConnectorError():
-            return Outcome(result=Result.CONNECT_FAILED, error=_reason(error.os_error))
+            return Outcome(result=Result.CONNECT_FAILED, error=word_for(error.os_error))
         case aiohttp.ServerDisconnectedError() if isinstance(error.message, str) or error.message is None:
             return Outcome(result=Result.CONNECTION_LOST, error="the connection was closed before an answer came")
         case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
             return Outcome(result=Result.INVALID_RESPONSE, error="the answer is not HTTP")
         case aiohttp.ClientOSError() | ConnectionError():
-            return Outcome(result=Result.CONNECTION_LOST, error=_reason(error))
+            return Outcome(result=Result.CONNECTION_LOST, error=word_for(error))
         case ssl.SSLError():
-            return Outcome(result=Result.TLS_FAILED, error=f"TLS: {_reason(error)}")
+            return Outcome(result=Result.TLS_FAILED, error=f"TLS: {word_for(error)}")
         case _:
             return Outcome(result=Result.INTERNAL, error=f"the request could not be made ({type(error).__name__})")
-
-
-def _certificate(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
-    return "certificate: not valid for this host"
-
-
-def _reason(error: OSError) -> str:
-    """The operating system's word for it, without addresses."""
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "handshake failed").replace("_", " ").lower()
-    # By number, because asyncio writes the address into the text.
-    if error.errno is None or error.errno not in errno.errorcode:
-        return "the connection could not be made or broke"
-    return os.strerror(error.errno).lower()
 
 
 def _kept_headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:

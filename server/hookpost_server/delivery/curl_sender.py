@@ -7,7 +7,6 @@ follows no redirects, keeps no cookies and reads no environment, as `curl_transf
 from __future__ import annotations
 
 import asyncio
-import resource
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -16,14 +15,14 @@ import pycurl
 
 from ..domain.delivery import Outcome, Result
 from ..domain.request import Request
-from .curl_transfer import Target, Transfer, target_of
+from .curl_transfer import Transfer
 from .egress import phase_of
 from .gate import Gate
 from .handshakes import Handshakes
+from .idle import MAX_IDLE, most_idle
 from .names import Names
 from .seats import Seats
-
-MAX_IDLE = 2000  # kept connections of all hosts together; a quarter of the open files that are allowed, if less
+from .target import Target, target_of
 
 
 class CurlSender:
@@ -32,7 +31,7 @@ class CurlSender:
     def __init__(self, gate: Gate, *, tls: ssl.SSLContext | None = None) -> None:
         """`tls`: whose authorities to trust instead of the system's."""
         self._multi = pycurl.AsyncCurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _most_idle())
+        self._multi.setopt(pycurl.M_MAXCONNECTS, most_idle())
         self._gate = gate
         self._trust = _trust(tls)
         self._names = Names(gate)
@@ -129,11 +128,6 @@ def _once(call: Callable[[], None]) -> Callable[[], None]:
             call()
 
     return once
-
-
-def _most_idle() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_IDLE if soft == resource.RLIM_INFINITY else min(MAX_IDLE, soft // 4)
 
 
 def _trust(tls: ssl.SSLContext | None) -> dict[int, Any]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import os
 import re
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pycurl
-import yarl
 
 from ..domain import delivery, errors
 from ..domain.delivery import Outcome, Result
@@ -21,11 +17,9 @@ from ..domain.request import Request
 from ..domain.retry import parse_retry_after
 from .egress import KEEP_IDLE, phase_of
 from .gate import Gate, check_shortage, is_shortage
-from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS
+from .sender import BODY_CAP, HEADER_CAP, MAX_HEADERS, MAX_LIFE, MAX_LINE, MAX_LINES
+from .target import Target
 
-MAX_LIFE = 600  # seconds after which a kept connection is not used again
-MAX_LINE = 8190  # bytes of one line of an answer's head
-MAX_LINES = 128  # lines of an answer's head
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?:[ \r\n]|$)")
 
 _INVALID = frozenset(
@@ -53,36 +47,6 @@ _VERDICTS = {
     21: "unable to verify the first certificate",
     23: "certificate revoked",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a URL leads, taken apart once."""
-
-    url: str
-    path: str  # and query, as in the URL
-    host: str
-    port: int
-    literal: bool  # the host is an address
-    tls: bool
-
-
-@functools.lru_cache(maxsize=4096)
-def target_of(url: str) -> Target:
-    """Raises ValueError for what is no URL of ours."""
-    parts = yarl.URL(url, encoded=True)
-    host, port = parts.raw_host, parts.port
-    if parts.scheme not in ("http", "https") or not host or port is None:
-        raise ValueError("the URL must be http or https and name a host")
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        literal = False
-    else:
-        literal = True
-    if not literal and not re.fullmatch(r"[a-zA-Z0-9._-]+", host):
-        raise ValueError("the URL's host is neither a name nor an address")
-    return Target(str(parts), parts.raw_path_qs, host, port, literal, parts.scheme == "https")
 
 
 def _nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -38,6 +39,23 @@ def phase_of(timeout: float, *, connected: bool, sent: bool) -> str:
     """Where an exchange was when its time was up."""
     phase = "waiting for the answer" if sent else "sending the request" if connected else "connecting"
     return f"timed out after {timeout:g} s while {phase}"
+
+
+def word_for(error: OSError) -> str:
+    """The operating system's or TLS's word for it, without addresses."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "handshake failed").replace("_", " ").lower()
+    # By number, because asyncio writes the address into the text.
+    if error.errno is None or error.errno not in errno.errorcode:
+        return "the connection could not be made or broke"
+    return os.strerror(error.errno).lower()
+
+
+def certificate_fault(error: BaseException) -> str:
+    """What is wrong with a certificate."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    return "certificate: not valid for this host"
 
 
 exchange: contextvars.ContextVar[Exchange] = contextvars.ContextVar("exchange")

@@ -10,6 +10,9 @@ from ..domain.request import Request
 BODY_CAP = 64 * 1024  # bytes of an answer's body that are read
 HEADER_CAP = 16 * 1024  # bytes of an answer's headers that are kept
 MAX_HEADERS = 64  # of an answer's headers that are kept
+MAX_LINE = 8190  # bytes of one line of an answer's head; beyond it the answer is not HTTP
+MAX_LINES = 128  # lines of an answer's head; likewise
+MAX_LIFE = 600  # seconds after which a kept connection is not used again
 
 
 class Sender(Protocol):
