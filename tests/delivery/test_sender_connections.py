@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
+from hookpost_server.delivery.gate import Gate
+from hookpost_server.delivery.native_sender import NativeSender
 from hookpost_server.delivery.sender import Sender
 from hookpost_server.domain.delivery import Result
 
 from .asking import HEADERS, send
-from .conftest import MakeSender
-from .wire import Exchange, Receiver, answering, receiving
+from .conftest import LOCAL, MakeSender
+from .wire import PATIENCE, Exchange, Receiver, answering, receiving
+
+
+@contextlib.asynccontextmanager
+async def native() -> AsyncIterator[NativeSender]:
+    sender = NativeSender(Gate(LOCAL))
+    try:
+        yield sender
+    finally:
+        await sender.close()
 
 
 async def close(exchange: Exchange) -> None:
@@ -154,6 +167,64 @@ async def test_all_idle_connections_may_be_dead(sender: Sender) -> None:
         assert (await send(sender, receiver.url)).result is Result.SUCCEEDED
         assert receiver.requests[-1].connection == 4
         assert len(receiver.requests) <= (5 if isinstance(sender, AiohttpSender) else 7)
+
+
+async def test_an_answer_too_many_is_not_the_next_ones(sender: Sender) -> None:
+    async def twice(exchange: Exchange) -> object:
+        answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d"
+        await exchange.send(answer % len(receiver.requests) + answer % 9)
+        return "keep"
+
+    async with receiving(twice) as receiver:
+        for number in (1, 2, 3):
+            assert (await send(sender, receiver.url)).body == b"%d" % number
+
+
+async def test_what_an_idle_connection_says_ends_it() -> None:
+    """The native sender only: aiohttp and libcurl take it for the next answer."""
+    more = asyncio.Event()
+
+    async def twice(exchange: Exchange) -> object:
+        await answering(200, b"%d" % len(receiver.requests))(exchange)
+        await asyncio.wait_for(more.wait(), PATIENCE)
+        return await answering(200, b"9")(exchange)
+
+    async with receiving(twice) as receiver, native() as sender:
+        assert (await send(sender, receiver.url)).body == b"1"
+        more.set()
+        await receiver.until(lambda r: r.closed == 1)
+        assert (await send(sender, receiver.url)).body == b"2"
+
+
+async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
+    """What is left of the request would be the beginning of the next one."""
+
+    async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                if connections == 1:
+                    await answered.wait()
+                await reader.readexactly(2)
+
+    connections, answered = 0, asyncio.Event()
+    server = await asyncio.start_server(answer_early, "127.0.0.1")
+    async with server, native() as sender:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert (await send(sender, url, body=b"x" * 20_000_000)).result is Result.SUCCEEDED
+        answered.set()
+        assert (await send(sender, url, body=b"{}")).result is Result.SUCCEEDED
+        assert connections == 2
+
+
+async def test_a_header_is_one_line() -> None:
+    async with receiving() as receiver, native() as sender:
+        for value in ("a\r\nx-more: b", "a\nb", "a\rb"):
+            with pytest.raises(ValueError, match="line break"):
+                await send(sender, receiver.url, headers=(("x-one", value),))
+        assert receiver.connections == 0
 
 
 async def test_a_fresh_connection_that_fails_too_is_a_failure(sender: Sender) -> None:

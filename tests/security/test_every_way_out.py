@@ -12,7 +12,7 @@ from .name_server import name_server
 
 REFUSED = delivery_pb2.ATTEMPT_OUTCOME_ADDRESS_REFUSED
 
-pytestmark = pytest.mark.parametrize("sender", ["aiohttp", "curl"])
+pytestmark = pytest.mark.parametrize("sender", ["native", "aiohttp", "curl"])
 
 
 async def test_c10_no_way_leads_to_a_denied_address(database_url: str, sender: str) -> None:

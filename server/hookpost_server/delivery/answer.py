@@ -81,7 +81,7 @@ class Answer:
     def on_header(self, name: bytes, value: bytes | None) -> None:
         if self.status:  # trailers
             return
-        value = value or b""
+        value = (value or b"").strip()
         self._lines += 1
         if self._lines > MAX_LINES or len(name) + len(value) > MAX_LINE:
             raise NotHttpError
