@@ -197,6 +197,7 @@ async def test_odd_but_valid_answers(sender: Sender) -> None:
         async with receiving(saying(answer)) as receiver:
             outcome = await send(sender, receiver.url)
         assert (outcome.result, outcome.status, outcome.body) == (Result.SUCCEEDED, 200, b"ok"), answer
+        assert not outcome.truncated
         assert header is None or header in outcome.headers
 
 

@@ -43,7 +43,6 @@ class Answer:
         except httptools.HttpParserUpgrade:
             return True  # 101, to a request that asked for nothing of the kind
         except httptools.HttpParserError as error:
-            self.keeps = False
             if not self.status:
                 raise NotHttpError from error
             return True  # the status is here, and decides
