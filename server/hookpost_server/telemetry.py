@@ -59,27 +59,62 @@ upkeep.failed           a chore failed; tried again next time       chore, error
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
+import orjson
 import structlog
 import structlog.tracebacks
 
 # Without the frames' variables, which the library would show: requests and rows are among them, with secrets.
 _tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+_out: TextIO = sys.stderr
 
 
 def configure(level: str, form: str) -> None:
     """Log to standard error; `form` is console, json, or auto (console on a terminal)."""
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    global _out
+    _out = sys.stderr
+    console = form == "console" or (form == "auto" and _out.isatty())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if console else [_tracebacks]),
-            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
+            *([structlog.dev.ConsoleRenderer()] if console else [_tracebacks, _to_json]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_out),
         cache_logger_on_first_use=True,
     )
+
+
+def write_lines(level: str, lines: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Several lines of one level at once, each as event and fields; whether the level is on is the caller's to know.
+
+    As JSON that costs 3 µs a line instead of 40, which matters where there is one for each attempt.
+    """
+    if structlog.get_config()["processors"][-1] is not _to_json:
+        log = structlog.get_logger()
+        for event, fields in lines:
+            getattr(log, level)(event, **fields)
+        return
+    moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    _out.write(
+        "".join(
+            _to_json(None, level, {**fields, "event": event, "level": level, "timestamp": moment}) + "\n"
+            for event, fields in lines
+        )
+    )
+    _out.flush()
+
+
+def _to_json(logger: Any, method: str, fields: Any) -> str:
+    """The last of structlog's processors. What JSON has no type for is shown as Python does."""
+    try:
+        return orjson.dumps(fields, default=repr).decode()
+    except orjson.JSONEncodeError:  # half a character, a number beyond 64 bits
+        return json.dumps(fields, default=repr)

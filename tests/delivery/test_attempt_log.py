@@ -43,14 +43,16 @@ def lines() -> Iterator[list[dict[str, Any]]]:
 )
 def test_the_setting_chooses_the_level(attempts: str, levels: list[str], lines: list[dict[str, Any]]) -> None:
     log = AttemptLog(attempts)
-    for outcome in (GOOD, BAD):
-        log.write(record(outcome), superseded=False)
-    assert [line["log_level"] for line in lines] == levels
+    batch = [record(GOOD), record(BAD)]
+    log.write(batch, {each.claim.id for each in batch})
+    assert {line["outcome"]: line["log_level"] for line in lines} == dict(
+        zip(("succeeded", "timed_out"), levels, strict=True)
+    )
 
 
 def test_all_that_is_known(lines: list[dict[str, Any]]) -> None:
     given = record(BAD, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01")
-    AttemptLog("all").write(given, superseded=False)
+    AttemptLog("all").write([given], {given.claim.id})
     assert lines == [
         {
             "event": "delivery.attempted",
@@ -74,7 +76,7 @@ def test_all_that_is_known(lines: list[dict[str, Any]]) -> None:
 
 @pytest.mark.case("H5")
 def test_what_is_not_known_is_left_out(lines: list[dict[str, Any]]) -> None:
-    AttemptLog("all").write(record(GOOD, attempt=2), superseded=True)
+    AttemptLog("all").write([record(GOOD, attempt=2)], set())
     assert lines[0]["event"] == "delivery.superseded"
     assert not {"queue_wait_ms", "retry_in", "error", "trace_id"} & lines[0].keys()
 
@@ -89,6 +91,6 @@ def test_a_line_that_its_level_keeps_out_is_not_made() -> None:
     finally:
         structlog.configure(**before)
     unreadable = dataclasses.replace(record(GOOD), claim=None)  # type: ignore[arg-type]
-    log.write(unreadable, superseded=False)
+    log.write([unreadable], set())
     with pytest.raises(AttributeError):
-        log.write(dataclasses.replace(unreadable, outcome=BAD), superseded=False)
+        log.write([dataclasses.replace(unreadable, outcome=BAD)], set())

@@ -97,8 +97,7 @@ class Recorder:
                 await self._write([reduced(batch[0])], last_resort=True)
             return
         written = [record for record in batch if record.claim.id in taken]
-        for record in batch:
-            self._attempt_log.write(record, superseded=record.claim.id not in taken)
+        self._attempt_log.write(batch, taken)
         # Of superseded outcomes too: the batch may have been written before, its commit's reply lost.
         for tenant_id, webhook_id, reason in {
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend
