@@ -16,7 +16,7 @@ import structlog
 
 from ..domain import ids
 from ..domain.breaker import Breaker, State
-from ..domain.delivery import Record
+from ..domain.delivery import Record, Result
 
 MOST = 10_000  # webhooks remembered; beyond it, those that nothing happened to for longest are forgotten
 
@@ -71,7 +71,10 @@ class Breakers:
 
     def end(self, webhook_id: UUID, epoch: int, record: Record | None) -> bool:
         """That attempt has ended, without a record if it was not made after all. Returns whether it is held now."""
-        entry = self._entries.get(webhook_id) or _Entry(0 if record is None else record.webhook_version)
+        known = self._entries.get(webhook_id)
+        if known is None and record is not None and record.outcome.result is Result.SUCCEEDED:
+            return False  # a new breaker would learn nothing from it
+        entry = known or _Entry(0 if record is None else record.webhook_version)
         breaker, before = entry.breaker, entry.breaker.epoch
         breaker.end(epoch, None if record is None else record.outcome, self._clock(), self._spread())
         if breaker.epoch != before:

@@ -71,11 +71,13 @@ class Courier:
 
         When no claim of the webhook may be, `others` gives those that wait for it too, and they are dealt with as well.
         """
-        try:
-            webhook = await self.active(claim.webhook_id, claim.webhook_version, lambda: [claim, *others()])
-        except errors.DatabaseUnavailable as error:
-            log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
-            return None
+        webhook = self._directory.known(claim.webhook_id, claim.webhook_version)
+        if webhook is None or webhook.state is not State.ACTIVE:
+            try:
+                webhook = await self.active(claim.webhook_id, claim.webhook_version, lambda: [claim, *others()])
+            except errors.DatabaseUnavailable as error:
+                log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
+                return None
         # Has it waited too long, another node may take it over in the midst of the attempt: its lease lapses.
         return webhook if time.monotonic() + MAX_TIMEOUT < claim.deadline else None
 

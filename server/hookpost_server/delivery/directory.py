@@ -47,12 +47,18 @@ class Directory:
         self._unreadable = {webhook_id: tried for webhook_id, tried in self._unreadable.items() if tried > since}
         return len(self._unreadable)
 
-    async def get(self, webhook_id: UUID, version: int) -> Webhook | None:
-        """None when it is deleted. Raises DatabaseUnavailable and WebhookUnreadable."""
+    def known(self, webhook_id: UUID, version: int) -> Webhook | None:
+        """What `get` would answer without asking; None when it would have to ask."""
         entry = self._entries.get(webhook_id)
         if entry and entry.webhook.version >= version and time.monotonic() - entry.checked < STALE_AFTER:
             entry.used = True
             return entry.webhook
+        return None
+
+    async def get(self, webhook_id: UUID, version: int) -> Webhook | None:
+        """None when it is deleted. Raises DatabaseUnavailable and WebhookUnreadable."""
+        if (known := self.known(webhook_id, version)) is not None:
+            return known
         loading = self._wanted.get(webhook_id)
         if loading is None:
             loading = self._wanted[webhook_id] = asyncio.get_running_loop().create_future()
