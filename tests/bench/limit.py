@@ -1,7 +1,7 @@
 """The raw limits, each in a process of its own that does one thing and nothing else.
 
 `python -m tests.bench.limit grpc` serves EmitEvent and BatchEmitEvents without doing anything. `commit DATABASE_URL`
-and `send URL` work for the seconds that a line on standard input tells, and answer (number done, CPU seconds).
+and `send SENDER URL…` work for the seconds that a line on standard input tells, and answer (number done, CPU seconds).
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import grpc
 from hookpost.v1 import event_service_pb2, event_service_pb2_grpc
 from hookpost_server.delivery.aiohttp_sender import AiohttpSender
 from hookpost_server.delivery.gate import Gate
+from hookpost_server.delivery.native_sender import NativeSender
 from hookpost_server.domain import ids
 from hookpost_server.domain.addresses import AddressPolicy
 from hookpost_server.domain.request import Request
 
 BATCH = 200  # events of one bare commit
-COMMITTERS, SENDERS = 2, 64  # at once
+COMMITTERS, REQUESTS = 2, 64  # at once
+SENDERS = {"native": NativeSender, "aiohttp": AiohttpSender}
 BODY = b'{"n":"0","note":"' + b"x" * 480 + b'"}'
 SCHEMA = """
     create table bare_events (id uuid primary key, type text, payload bytea);
@@ -70,9 +72,9 @@ async def commit(database_url: str) -> None:
     await pool.close()
 
 
-async def send(*urls: str) -> None:
-    """The reference sender alone, one URL after the other."""
-    sender = AiohttpSender(Gate(AddressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"),), deny=())))
+async def send(kind: str, *urls: str) -> None:
+    """A sender alone, one URL after the other."""
+    sender = SENDERS[kind](Gate(AddressPolicy(allow=(ipaddress.ip_network("127.0.0.0/8"),), deny=())))
     numbers = itertools.count()
 
     async def once() -> int:
@@ -83,7 +85,7 @@ async def send(*urls: str) -> None:
             raise RuntimeError(f"{outcome.result.name}: {outcome.error}")
         return 1
 
-    await _work(SENDERS, once)
+    await _work(REQUESTS, once)
     await sender.close()
 
 

@@ -22,7 +22,19 @@ class NotHttpError(Exception):
 class Answer:
     """One answer; interim ones (RFC 9110, 15.2) before it are passed over."""
 
-    __slots__ = ("_body", "_framed", "_headers", "_lines", "_parser", "_raw", "_retry_after", "_size", "done", "keeps", "status")  # fmt: skip  # noqa: E501
+    __slots__ = (
+        "_body",
+        "_framed",
+        "_headers",
+        "_lines",
+        "_parser",
+        "_raw",
+        "_retry_after",
+        "_size",
+        "done",
+        "keeps",
+        "status",
+    )
 
     def __init__(self) -> None:
         self.status = 0  # once its head is complete

@@ -46,26 +46,29 @@ class Worker:
 
 
 async def limits(stage: Stage) -> None:
-    """Empty gRPC handlers, bare inserts of 200 events, the sender alone: each at its own best, on this machine."""
+    """Empty gRPC handlers, bare inserts of 200 events, a sender alone: each at its own best, on this machine."""
     hosts = [stage.inbox.url(host, tls=True) for host in range(HOSTS)]
     server = await Process.start(
         sys.executable, "-m", "tests.bench.limit", "grpc",
         ready=r"ready at (\S+)\n", output=stage.directory / "limit.log", environment=os.environ,
     )  # fmt: skip
     try:
-        async with (
-            Worker.start(stage, "commit", await stage.database()) as committer,
-            Worker.start(stage, "send", stage.inbox.url()) as plain,
-            Worker.start(stage, "send", hosts[0]) as tls,
-            Worker.start(stage, "send", *hosts) as many,
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            committer = await stack.enter_async_context(Worker.start(stage, "commit", await stage.database()))
+            senders = {
+                f"{kind} sender alone, {case}": await stack.enter_async_context(
+                    Worker.start(stage, "send", kind, *urls)
+                )
+                for kind in ("native", "aiohttp")
+                for case, urls in {"1 plain": [stage.inbox.url()], "1 TLS": hosts[:1], f"{HOSTS} TLS": hosts}.items()
+            }
             for _ in range(stage.options.rounds):
                 await _calls(stage, server, "unary", 64)
                 await _calls(stage, server, "batch", 4)
                 await _work(stage, "commits of 200 events", committer, stage.postgres_pid, "postgres µs")
-                for case, sender in {"1 plain": plain, "1 TLS": tls, f"{HOSTS} TLS": many}.items():
+                for case, sender in senders.items():
                     await sender.work(stage.seconds(0.5))  # connections are made
-                    await _work(stage, f"sender alone, {case}", sender, stage.inbox.process.pid, "receiver µs")
+                    await _work(stage, case, sender, stage.inbox.process.pid, "receiver µs")
     finally:
         await server.stop()
 
