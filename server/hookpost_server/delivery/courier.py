@@ -85,7 +85,7 @@ class Courier:
         Raises DatabaseUnavailable; the claims' leases lapse then.
         """
         try:
-            webhook = await self._directory.get(webhook_id, version)
+            webhook = await self._directory.get(webhook_id, version) if version else None  # 0: its claim found it gone
         except errors.WebhookUnreadable as error:
             log.error("webhook.unreadable", error=error.message, deliveries=len(claims()))  # until their leases lapse
             return None
