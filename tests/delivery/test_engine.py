@@ -112,9 +112,17 @@ async def test_retry_after_is_obeyed(database: Database) -> None:
 
 
 @pytest.mark.case("D13")
-async def test_410_suspends_the_webhook(database: Database) -> None:
-    async with receiving(answering(410)) as receiver, Engine(database).running() as engine:
-        webhook = await engine.webhook(receiver.url, retry_policy=retries(0.0))
+async def test_410_suspends_the_webhook(database: Database, sql: asyncpg.Connection) -> None:
+    """What waits is kept: it goes on once somebody has mended it."""
+    answers = [500, 410]
+
+    async def answer(exchange: Exchange) -> object:
+        return await answering(answers.pop(0) if answers else 200)(exchange)
+
+    async with receiving(answer) as receiver, Engine(database).running() as engine:
+        webhook = await engine.webhook(receiver.url, retry_policy=retries(3600.0))
+        (waits,) = await engine.emit()
+        await engine.delivery(waits, webhook, lambda d: d.attempt_count == 1)
         (event,) = await engine.emit()
         found = await engine.ended(event, webhook)
         assert (found.state, found.attempt_count) == (State.FAILED, 1)
@@ -125,6 +133,10 @@ async def test_410_suspends_the_webhook(database: Database) -> None:
         await making.until(suspended)
         assert (await engine.webhooks.get(TENANT, webhook.id)).state_reason == "the receiver answered 410 Gone"
         assert (await engine.group.emit(making.event())).delivery_count == 0
+        await sql.execute("update deliveries set due_at = now() where state = 1")
+        await engine.webhooks.enable(TENANT, webhook.id)
+        engine.dispatcher.wake()
+        assert (await engine.ended(waits, webhook)).attempt_count == 2
 
 
 async def test_a_stored_fault_of_ours_ends_after_three_attempts(database: Database, sql: asyncpg.Connection) -> None:
