@@ -1,6 +1,7 @@
 """PostgreSQL for the tests: one server a session (a worker, under xdist), one fresh database a test."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ from hookpost_server.embedded import EmbeddedPostgres
 from hookpost_server.store.database import Database
 from hookpost_server.store.migrate import migrate
 from hookpost_server.store.vault import Vault
+from tests import canary
+from tests.canary import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.keys import RING
 
 # Tests lose nothing that matters in a power cut; everything else is as in production.
@@ -36,6 +39,7 @@ def postgres_url() -> Iterator[str]:
             yield asyncio.run(server.start())
         finally:
             asyncio.run(server.stop())
+        assert canary.found((directory / "postgres.log").read_text()) == []
     finally:
         shutil.rmtree(directory)
 
@@ -61,10 +65,20 @@ async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def database_url(postgres_url: str, template_database: str) -> AsyncIterator[str]:
     """A database of the test's own with all tables, dropped afterwards whoever is still connected."""
+    async with copied(postgres_url, template_database) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def copied(postgres_url: str, template: str) -> AsyncIterator[str]:
+    """A copy of a database, which is looked through for secrets in plain at the end, and dropped."""
     name = f"hookpost_test_{uuid.uuid4().hex}"
-    await _execute(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
-    yield database_on(postgres_url, name)
-    await _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    await _execute(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield database_on(postgres_url, name)
+        await canary.search(database_on(postgres_url, name))
+    finally:
+        await _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def database_on(url: str, name: str) -> str:

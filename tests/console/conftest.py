@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest_asyncio
 
 from hookpost_server.config import Address
-from tests.conftest import database_on
+from tests.conftest import copied
 from tests.receiver import Receiver, receiving
 from tests.rpc.serving import Client, Server, config, connected, serving
 
@@ -21,14 +19,8 @@ ANY_PORT = Address("127.0.0.1", 0)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def module_database_url(postgres_url: str, template_database: str) -> AsyncIterator[str]:
-    name = f"hookpost_test_{uuid.uuid4().hex}"
-    maintenance = await asyncpg.connect(postgres_url)
-    try:
-        await maintenance.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
-        yield database_on(postgres_url, name)
-        await maintenance.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await maintenance.close()
+    async with copied(postgres_url, template_database) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -201,6 +201,26 @@ async def test_a_changed_webhook_is_tried_at_once(database: Database) -> None:
         assert len(down.requests) == wasted
 
 
+async def test_what_it_held_is_cancelled_once_the_webhook_is_deleted(
+    database: Database, sql: asyncpg.Connection
+) -> None:
+    """Also what comes back to the queue only then, as after a delete that was cut short."""
+    async with receiving(answering(503)) as receiver, Engine(database, breakers=breakers(Clock())).running() as engine:
+        await engine.webhook(receiver.url, retry_policy=retries(3600.0))
+        await engine.emit(100)
+        await making.until(lambda: held(engine) == (1, 0) and not engine.dispatcher.in_flight)
+        wasted = len(receiver.requests)
+        await sql.execute("delete from webhooks")
+        engine.dispatcher.wake()
+
+        async def cancelled() -> bool:
+            return not await sql.fetchval("select count(*) from deliveries where state = 1 and attempt_count = 0")
+
+        await making.until(cancelled)
+        assert held(engine) == (0, 0)
+        assert len(receiver.requests) == wasted
+
+
 async def test_whoever_answers_is_not_down(database: Database) -> None:
     async with receiving(answering(404)) as receiver, Engine(database).running() as engine:
         webhook = await engine.webhook(receiver.url)

@@ -148,14 +148,30 @@ async def test_without_the_database(open_database: OpenDatabase, proxy: Proxy, m
         assert await directory.get(made.id, 1) == made
 
 
-async def test_what_was_read_too_slowly_is_not_gone_by(store: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+class Slow(Counting):
+    """Takes `seconds` to read, by a clock of its own."""
+
+    seconds = 0.0
+    late = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.late
+
+    async def get_many(self, webhook_ids: Sequence[UUID]) -> dict[UUID, Webhook | errors.WebhookUnreadable]:
+        self.late += self.seconds
+        return await super().get_many(webhook_ids)
+
+
+async def test_what_was_read_too_slowly_is_not_gone_by(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The key may have been rotated meanwhile, and the caller of that been told that it signs no more."""
-    made = await making.webhook(store)
-    async with running(Directory(store)) as directory:
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "READ_WITHIN", 0.0)
-            with pytest.raises(errors.DatabaseUnavailable):
-                await directory.get(made.id, 1)
+    slow = Slow(database)
+    made = await making.webhook(slow)
+    monkeypatch.setattr(module, "time", slow)
+    async with running(Directory(slow)) as directory:
+        slow.seconds = 2.0  # after which a rotation has answered
+        with pytest.raises(errors.DatabaseUnavailable):
+            await directory.get(made.id, 1)
+        slow.seconds = 1.0
         assert await directory.get(made.id, 1) == made
 
 

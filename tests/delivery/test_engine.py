@@ -16,6 +16,7 @@ from hookpost_server.domain.delivery import Result, State
 from hookpost_server.domain.secret import Secret
 from hookpost_server.domain.webhook import State as WebhookState
 from hookpost_server.store.database import Database
+from hookpost_server.store.events import Room
 from tests.store import making
 from tests.store.making import SECRET, TENANT, retries
 
@@ -111,9 +112,17 @@ async def test_retry_after_is_obeyed(database: Database) -> None:
 
 
 @pytest.mark.case("D13")
-async def test_410_suspends_the_webhook(database: Database) -> None:
-    async with receiving(answering(410)) as receiver, Engine(database).running() as engine:
-        webhook = await engine.webhook(receiver.url, retry_policy=retries(0.0))
+async def test_410_suspends_the_webhook(database: Database, sql: asyncpg.Connection) -> None:
+    """What waits is kept: it goes on once somebody has mended it."""
+    answers = [500, 410]
+
+    async def answer(exchange: Exchange) -> object:
+        return await answering(answers.pop(0) if answers else 200)(exchange)
+
+    async with receiving(answer) as receiver, Engine(database).running() as engine:
+        webhook = await engine.webhook(receiver.url, retry_policy=retries(3600.0))
+        (waits,) = await engine.emit()
+        await engine.delivery(waits, webhook, lambda d: d.attempt_count == 1)
         (event,) = await engine.emit()
         found = await engine.ended(event, webhook)
         assert (found.state, found.attempt_count) == (State.FAILED, 1)
@@ -124,6 +133,10 @@ async def test_410_suspends_the_webhook(database: Database) -> None:
         await making.until(suspended)
         assert (await engine.webhooks.get(TENANT, webhook.id)).state_reason == "the receiver answered 410 Gone"
         assert (await engine.group.emit(making.event())).delivery_count == 0
+        await sql.execute("update deliveries set due_at = now() where state = 1")
+        await engine.webhooks.enable(TENANT, webhook.id)
+        engine.dispatcher.wake()
+        assert (await engine.ended(waits, webhook)).attempt_count == 2
 
 
 async def test_a_stored_fault_of_ours_ends_after_three_attempts(database: Database, sql: asyncpg.Connection) -> None:
@@ -464,6 +477,29 @@ async def test_deliveries_of_a_deleted_webhook_in_the_queue_are_cancelled(
         async with engine.running():
             assert (await engine.ended(event, webhook)).state is State.CANCELLED
         assert receiver.connections == 0
+
+
+@pytest.mark.case("H1")
+async def test_what_a_node_held_that_died_is_cancelled_after_its_lease(
+    database: Database, sql: asyncpg.Connection
+) -> None:
+    """Deleted under an attempt whose outcome never comes, it does not wait for ever."""
+    async with receiving() as receiver:
+        engine = Engine(database)
+        webhook = await engine.webhook(receiver.url)
+        event = making.event()
+        assert len((await engine.events.emit([event], Room(1))).claims) == 1  # and nobody makes the attempt
+        assert await engine.webhooks.delete(TENANT, webhook.id) == 0
+        async with engine.running():
+            other = await engine.webhook(receiver.url + "/other")
+            (later,) = await engine.emit()
+            await engine.ended(later, other)
+            assert (await engine.deliveries.get(TENANT, ids.delivery(event.id, webhook.id))).state is State.PENDING
+            await sql.execute("update deliveries set due_at = now() where state = 1")  # the lease is over
+            engine.dispatcher.wake()
+            found = await engine.ended(event, webhook)
+            assert (found.state, found.attempt_count) == (State.CANCELLED, 0)
+        assert [request.line for request in receiver.requests] == ["POST /hook/other HTTP/1.1"]
 
 
 @pytest.mark.case("H2")

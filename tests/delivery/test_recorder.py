@@ -11,7 +11,7 @@ import pytest
 
 from hookpost_server.delivery import recorder as module
 from hookpost_server.delivery.recorder import Recorder
-from hookpost_server.domain.delivery import Claim, Outcome, Record, Result, State
+from hookpost_server.domain.delivery import Claim, Conclusion, Outcome, Record, Result, State
 from hookpost_server.domain.webhook import State as WebhookState
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
@@ -131,6 +131,20 @@ async def test_an_outcome_that_no_form_of_can_be_stored_is_left(
         writer.recorder.add(record(claim))
     await making.until(lambda: len(writer.written) == 29)
     assert await states(sql) == {"SUCCEEDED": 29, "PENDING": 1}
+
+
+async def test_a_retry_of_a_deleted_webhook_is_called_cancelled(
+    writer: Writer, claims: list[Claim], webhooks: Webhooks
+) -> None:
+    doomed, other = claims[0], next(claim for claim in claims if claim.webhook_id != claims[0].webhook_id)
+    await webhooks.delete(TENANT, doomed.webhook_id)
+    for claim in (doomed, other):
+        writer.recorder.add(record(claim, 500, retries(60)))
+    await making.until(lambda: len(writer.written) == 2)
+    assert {each.claim.id: each.conclusion for each in writer.written} == {
+        doomed.id: Conclusion(State.CANCELLED),
+        other.id: Conclusion(State.PENDING, 60),
+    }
 
 
 async def test_a_late_outcome_is_not_called_written(

@@ -146,7 +146,9 @@ class Model:
         return [e for e in self.entries.values() if e.webhook is webhook and e.state is State.PENDING]
 
     def claimable(self, webhook: Subscriber) -> list[Entry]:
-        return [entry for entry in self.waiting(webhook) if webhook.active and entry.due <= self.now]
+        """Of a deleted webhook too, to be cancelled."""
+        claimable = webhook.active or webhook.state is None
+        return [entry for entry in self.waiting(webhook) if claimable and entry.due <= self.now]
 
     def take(self, claim: Claim) -> None:
         """A process holds it now, until its lease lapses."""
@@ -165,8 +167,8 @@ class Model:
                 entry.due = max(entry.due, self.now)
 
     def cancel(self, webhook: Subscriber) -> int:
-        """Ends what waits for a webhook that is gone; returns how many."""
-        waiting = self.waiting(webhook)
+        """Ends what waits for a webhook that is gone, unless somebody holds it; returns how many."""
+        waiting = [e for e in self.waiting(webhook) if e.holder is None or e.due <= self.now]
         for entry in waiting:
             entry.state, entry.holder, entry.replay = State.CANCELLED, None, None
         return len(waiting)
@@ -181,7 +183,8 @@ class Model:
         entry.attempts.append(Tried(entry.trigger, told.outcome.result, told.outcome.status, webhook.url, version))
         most = min(len(webhook.policy.delays) + 1, told.most)
         spent = entry.trigger is Trigger.REDELIVERY or len(entry.attempts) >= most
-        entry.state = told.ends or (State.FAILED if spent else State.PENDING)
+        again = State.CANCELLED if webhook.state is None else State.PENDING
+        entry.state = told.ends or (State.FAILED if spent else again)
         entry.ended = self.batches
         if entry.state is State.SUCCEEDED:
             webhook.last_success, webhook.failed_after = self.batches, 0

@@ -168,7 +168,7 @@ class Machine(RuleBasedStateMachine):
 
     # The queue.
 
-    @precondition(lambda self: any(self.model.claimable(webhook) for webhook in self.model.live))
+    @precondition(lambda self: any(self.model.claimable(webhook) for webhook in self.model.webhooks))
     @rule(data=st.data(), room=ROOMS, room_each=ROOMS)
     def claim(self, data: st.DataObject, room: int, room_each: int) -> None:
         """Some, then the rest: which ones come first is the database's choice, and steps must repeat themselves."""
@@ -179,18 +179,35 @@ class Machine(RuleBasedStateMachine):
     def claim_from(self, full: list[Subscriber], room: int = 1000, room_each: int = 1000) -> set[UUID]:
         wanted = Wanted(room=room, room_each=room_each, full=[webhook.id for webhook in full])
         found, _ = self.stage.run(self.stage.deliveries.claim(Cursor(self.tenant, FIRST), wanted))
-        there = {w.id: self.model.claimable(w) for w in self.model.live if w not in full}
+        there = {w.id: self.model.claimable(w) for w in self.model.webhooks if w not in full}
         assert len(found) == min(room, sum(min(room_each, len(entries)) for entries in there.values()))
         for claim in found:
             entry = self.model.entries[claim.id]
             assert entry in there[claim.webhook_id]
-            assert claim.webhook_version == entry.webhook.version
+            assert claim.webhook_version == (0 if entry.webhook.state is None else entry.webhook.version)
             assert (claim.attempt, claim.trigger) == (len(entry.attempts) + 1, entry.trigger)
             assert (claim.event.id, claim.event.type, claim.event.payload) == (
                 (entry.event.id, entry.event.type, entry.event.payload)
             )
         self.hold(found)
+        if gone := [claim for claim in found if not claim.webhook_version]:
+            self.cancel(gone)
         return {claim.id for claim in found}
+
+    def cancel(self, claims: Sequence[Claim]) -> None:
+        """As by a courier who finds the webhook gone; claims that were taken over since are not its own to end."""
+        self.stage.run(self.stage.deliveries.cancel(claims))
+        for claim in claims:
+            self.held.remove(claim)
+            entry = self.model.entries[claim.id]
+            if entry.holder is claim:
+                entry.state, entry.holder = State.CANCELLED, None
+
+    @precondition(lambda self: any(self.model.entries[claim.id].webhook.state is None for claim in self.held))
+    @rule()
+    def look(self) -> None:
+        """The process finds out which of what it holds is of webhooks that are gone."""
+        self.cancel([claim for claim in self.held if self.model.entries[claim.id].webhook.state is None])
 
     def hold(self, claims: Sequence[Claim]) -> None:
         order = list(self.model.entries)  # the same in every run of the same steps; ids are not
@@ -241,7 +258,8 @@ class Machine(RuleBasedStateMachine):
                 taken.add(claim.id)
                 if conclusion.delay is not None:
                     entry.due = model.now + conclusion.delay
-        assert self.stage.run(self.stage.deliveries.record(records)) == taken
+        stand = self.stage.run(self.stage.deliveries.record(records))
+        assert stand == {delivery_id: model.entries[delivery_id].state for delivery_id in taken}
         for record in records:  # as the recorder does it, also for late outcomes
             if reason := record.conclusion.suspend:
                 webhook = model.entries[record.claim.id].webhook
@@ -339,7 +357,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.entries)
     @rule()
     def settle(self) -> None:
-        """Nothing is lost: whatever waits is claimed once its webhook is active and time has passed."""
+        """Nothing is lost: whatever waits is claimed once its webhook is active, or gone, and time has passed."""
         for webhook in self.model.live:
             self.stage.run(self.stage.enable(self.tenant, webhook.id))
             webhook.version += not webhook.active
@@ -350,7 +368,8 @@ class Machine(RuleBasedStateMachine):
             real = figures[webhook.id]
             counted = (real.succeeded, real.failed, real.attempts, real.consecutive_failures)
             assert counted == self.model.health(webhook)
-        assert self.claim_from([]) == {e.id for e in self.model.entries.values() if e.state is State.PENDING}
+        pending = {entry.id for entry in self.model.entries.values() if entry.state is State.PENDING}
+        assert self.claim_from([]) == pending
 
     @invariant()
     def agrees(self) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import asyncpg
 import pytest_asyncio
 
 from hookpost.v1 import event_service_pb2, event_type_service_pb2, webhook_pb2
 from hookpost_server.config import Address
-from tests.conftest import database_on
+from tests.conftest import copied
 from tests.monitoring.scraping import Scrape, scrape
 from tests.receiver import receiving
 from tests.rpc.serving import Client, config, connected, eventually, refused, serving
@@ -31,14 +29,8 @@ class Day:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def day(postgres_url: str, template_database: str) -> AsyncIterator[Day]:
-    name = f"hookpost_test_{uuid.uuid4().hex}"
-    maintenance = await asyncpg.connect(postgres_url)
-    await maintenance.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
-    try:
-        yield await _live(database_on(postgres_url, name))
-    finally:
-        await maintenance.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await maintenance.close()
+    async with copied(postgres_url, template_database) as url:
+        yield await _live(url)
 
 
 async def _live(database_url: str) -> Day:

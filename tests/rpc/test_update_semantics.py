@@ -19,6 +19,7 @@ from tests.rpc.serving import Client, Server, config, connected, eventually, ser
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BOUND = 2.0  # seconds, as UpdateWebhook promises
+DELETED = 3.0  # as DeleteWebhook does
 SLACK = 3.0  # seconds for a busy machine
 PENDING, SUCCEEDED = delivery_pb2.DELIVERY_STATE_PENDING, delivery_pb2.DELIVERY_STATE_SUCCEEDED
 CANCELLED = delivery_pb2.DELIVERY_STATE_CANCELLED
@@ -177,16 +178,54 @@ async def test_disable_and_enable(nodes: list[Client], receiver: Receiver, by: i
 
 
 @pytest.mark.parametrize("by", [0, 1], ids=["same-node", "other-node"])
-async def test_delete(nodes: list[Client], receiver: Receiver, by: int) -> None:
-    """What has not ended is cancelled at once and its log stays; what is under way ends without a trace."""
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [(200, SUCCEEDED), (404, delivery_pb2.DELIVERY_STATE_FAILED), (500, CANCELLED)],
+    ids=["succeeds", "is-refused", "would-be-retried"],
+)
+@pytest.mark.case("H1")
+async def test_delete(nodes: list[Client], receiver: Receiver, by: int, status: int, end: int) -> None:
+    """What waits is cancelled, at once in the queue and soon in memory; what is under way ends and is logged."""
     client = nodes[0]
-    webhook = await waiting(client, receiver, 4)
+    receiver.answers.append((500, "later"))
+    policy = webhook_pb2.RetryPolicy(delays=[duration_pb2.Duration(seconds=3600)] * 3, jitter=0.0)
+    webhook = await client.create(receiver.url, max_in_flight=1, retry_policy=policy)
+    retried = (await client.emit()).event_id
+
+    async def has_failed() -> bool | None:
+        (entry,) = (await client.event(retried)).deliveries
+        return True if entry.attempt_count else None
+
+    await eventually(has_failed)
+    receiver.hold()
+    under_way, *waiting = [(await client.emit()).event_id for _ in range(4)]
+    await receiver.until(lambda receiver: receiver.waiting == 1)
     answer = await nodes[by].webhooks.DeleteWebhook(webhook_service_pb2.DeleteWebhookRequest(**named(client, webhook)))
-    assert answer.cancelled_delivery_count == 4
-    before = await entries(client)
-    assert [each.state for each in before] == [CANCELLED] * 4
+    assert answer.cancelled_delivery_count == 1
+    assert await states(client, [retried]) == [CANCELLED]
+
+    async def only_one_left() -> bool | None:
+        return True if await states(client, waiting) == [CANCELLED] * 3 else None
+
+    await eventually(only_one_left, DELETED + SLACK)
+    assert await states(client, [under_way]) == [PENDING]
+    receiver.answers.append((status, "the end"))
     receiver.release()
+    (entry,) = await client.ended(under_way)
+    assert (entry.state, entry.HasField("next_attempt_time")) == (end, False)
+    assert [attempt.status_code for attempt in entry.attempts] == [status]
+    before = await entries(client)
+    assert sorted((each.event_id, each.attempt_count) for each in before) == sorted(
+        [(retried, 1), (under_way, 1), *((event_id, 0) for event_id in waiting)]
+    )
+    # Nothing more is made, sent, or changed, while others' deliveries go on.
+    other = await client.create(f"{receiver.url}/other", event_types=["Role.Created"])
     assert (await client.emit()).delivery_count == 0
-    other = await client.create(f"{receiver.url}/other")
-    await client.ended((await client.emit()).event_id)
+    await client.ended((await client.emit(type="Role.Created")).event_id)
     assert [each for each in await entries(client) if each.webhook_id != other.id] == before
+    assert [request.path for request in receiver.requests] == ["/", "/", "/other"]
+
+
+async def states(client: Client, event_ids: list[str]) -> list[int]:
+    """Of the one delivery that each of these events has."""
+    return [entry.state for event_id in event_ids for entry in (await client.event(event_id)).deliveries]

@@ -67,7 +67,7 @@ CASES = {
     "D10": "an answer before the request was read",
     "D11": "a body that breaks off",
     "D12": "an answer at the very deadline",
-    "D13": "410 Gone",
+    "D13": "410 Gone: suspended and told of, what waits is kept",
     "E1": "header values with controls",
     "E2": "header names that are none",
     "E3": "headers of the connection",
@@ -110,7 +110,7 @@ CASES = {
     "H4": "two nodes that claim at once",
     "H5": "an outcome after its lease",
     "H6": "emit beside a change of subscriptions",
-    "H7": "a tenant deleted under its deliveries",
+    "H7": "all webhooks of a tenant deleted under its deliveries",
     "H8": "the half-open breaker",
 }
 _NAME = re.compile(r"test((?:_[a-h]\d{1,2})+)(?:_|\[|$)")

@@ -20,6 +20,7 @@ from hookpost_server.store.events import Events
 from hookpost_server.store.partitions import Partitions
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
+from tests import canary
 from tests.conftest import database_on
 from tests.faults.proxy import Proxy
 from tests.keys import RING
@@ -70,14 +71,15 @@ async def open_database(shared_database_url: str) -> AsyncIterator[OpenDatabase]
 
 
 @pytest.fixture
-async def database(open_database: OpenDatabase) -> Database:
+async def database(open_database: OpenDatabase, shared_database_url: str) -> AsyncIterator[Database]:
     """Empty, and ready for events."""
     database = await open_database()
     async with database.connection() as connection:
         await connection.execute(EMPTY)
     await Partitions(database).make()
     await EventTypes(database).seed()
-    return database
+    yield database
+    await canary.search(shared_database_url)
 
 
 @pytest.fixture

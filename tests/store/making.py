@@ -25,7 +25,7 @@ from hookpost_server.store.webhooks import Webhooks
 from tests.keys import RING
 
 PATIENCE = 20.0  # seconds until a test gives up on what it waits for
-SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+SECRET = "whsec_CANARYCANARYMDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
 KEY = Secret(SECRET)
 NO_RETRIES = RetryPolicy(Schedule.NONE, ())
 TENANT = "default"

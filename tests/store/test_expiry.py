@@ -71,7 +71,7 @@ async def test_more_than_one_step_and_a_late_outcome(
     claims = await making.claim_all(deliveries, room=5, room_each=5)
     await due_for(sql, made, 25, *emitted)
     assert await Expiry(database).expire([made]) == STEP + 10
-    assert await deliveries.record([making.record(claims[0])]) == set()
+    assert await deliveries.record([making.record(claims[0])]) == {}
 
 
 async def test_one_that_failed_by_its_attempts_has_not_expired(

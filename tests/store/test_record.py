@@ -48,7 +48,7 @@ async def test_what_is_recorded_is_what_is_read(webhooks: Webhooks, events: Even
         truncated=True,
     )
     made = record(claim, outcome, latency=1.234567)
-    assert await deliveries.record([made]) == {claim.id}
+    assert await deliveries.record([made]) == {claim.id: State.FAILED}
     found = await deliveries.get(TENANT, claim.id)
     (attempt,) = found.attempts
     assert (attempt.number, attempt.trigger, attempt.result, attempt.status) == (
@@ -86,7 +86,7 @@ async def test_attempts_are_numbered_without_gaps(webhooks: Webhooks, events: Ev
     for number, status in enumerate((500, 503, 429, 200), start=1):
         claim = await making.claim_one(deliveries)
         assert claim.attempt == number
-        assert await deliveries.record([record(claim, status, SOON)]) == {claim.id}
+        assert (await deliveries.record([record(claim, status, SOON)])).keys() == {claim.id}
         # A claim that came to nothing takes no number.
         for lost in await making.claim_all(deliveries):
             await deliveries.release([lost])
@@ -119,14 +119,14 @@ async def test_a_late_outcome_writes_nothing_at_all(
     current = await making.claim_all(deliveries)
     assert [claim.claim_count for claim in current] == [2, 2]
     before = await everything(sql)
-    assert await deliveries.record([record(claim, 200) for claim in late]) == set()
+    assert await deliveries.record([record(claim, 200) for claim in late]) == {}
     assert await everything(sql) == before
     # In one batch with others, only these are left out.
     batch = [record(late[0], 200), record(current[1], 500)]
-    assert await deliveries.record(batch) == {current[1].id}
-    assert await deliveries.record([record(current[0], 200)]) == {current[0].id}
+    assert await deliveries.record(batch) == {current[1].id: State.FAILED}
+    assert await deliveries.record([record(current[0], 200)]) == {current[0].id: State.SUCCEEDED}
     done = await everything(sql)
-    assert await deliveries.record([record(claim, 200) for claim in (*late, *current)]) == set()
+    assert await deliveries.record([record(claim, 200) for claim in (*late, *current)]) == {}
     assert await everything(sql) == done
 
 
@@ -141,20 +141,20 @@ async def test_a_batch_repeated_adds_nothing_twice(
     batch = [record(claim, (200, 404, 500)[n % 3], making.retries(0, 3600)) for n, claim in enumerate(claims)]
     assert len(await deliveries.record(batch)) == 30
     before = await everything(sql)
-    assert await deliveries.record(batch) == set()
+    assert await deliveries.record(batch) == {}
     assert await everything(sql) == before
     # The retries that are due are claimed and come to their second attempt.
     retried = await making.claim_all(deliveries)
     assert {claim.attempt for claim in retried} == {2}
-    assert await deliveries.record(batch) == set()
+    assert await deliveries.record(batch) == {}
 
 
 async def test_an_unknown_delivery_is_no_fault(deliveries: Deliveries, sql: asyncpg.Connection) -> None:
     event = making.event()
     ghost = Claim(ids.new(1e9), TENANT, ids.new(1e9), 1, 1, 1, Trigger.SCHEDULED, event, 0.0)
     before = await everything(sql)
-    assert await deliveries.record([record(ghost)]) == set()
-    assert await deliveries.record([]) == set()
+    assert await deliveries.record([record(ghost)]) == {}
+    assert await deliveries.record([]) == {}
     assert await everything(sql) == before
 
 
@@ -165,7 +165,7 @@ async def test_another_tenants_claim_is_not_taken(webhooks: Webhooks, events: Ev
     foreign = Claim(
         claim.id, "other", claim.webhook_id, 1, 1, claim.claim_count, Trigger.SCHEDULED, claim.event, claim.deadline
     )
-    assert await deliveries.record([record(foreign)]) == set()
+    assert await deliveries.record([record(foreign)]) == {}
     try:
         await deliveries.get("other", claim.id)
     except errors.NotFound:

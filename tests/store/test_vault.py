@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 
 from hookpost_server import startup
 from hookpost_server.domain import errors
-from hookpost_server.domain.sealing import KeyRing, MasterKey
+from hookpost_server.domain.sealing import SHORTEST, KeyRing, MasterKey
 from hookpost_server.domain.secret import Secret
 from hookpost_server.store import vault as module
 from hookpost_server.store.database import Database
@@ -255,7 +256,7 @@ async def test_what_was_stored_before_is_sealed_at_the_start(unsealed: str, monk
             assert (revision.settings.headers, revision.keys[0].secret) == ({"Authorization": PLAIN}, Secret(PLAIN))
         async with database.connection() as connection:
             for table, columns in SEALED_COLUMNS.items():
-                for column in columns:
+                for column, stored in itertools.product(columns, (SECRET.encode(), bytes([1, *bytes(SHORTEST - 2)]))):
                     with pytest.raises(asyncpg.CheckViolationError):
-                        await connection.execute(f"update {table} set {column} = $1", SECRET.encode())
+                        await connection.execute(f"update {table} set {column} = $1", stored)
             assert len(await connection.fetch(Vault.PROVEN)) == 4

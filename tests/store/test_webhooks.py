@@ -20,7 +20,10 @@ from hookpost_server.domain.url import UrlRules
 from hookpost_server.domain.webhook import Settings, SettingsRules, State
 from hookpost_server.store.database import Database
 from hookpost_server.store.deliveries import Deliveries
+from hookpost_server.store.delivery_log import Filter
 from hookpost_server.store.events import Events
+from hookpost_server.store.expiry import Expiry
+from hookpost_server.store.replays import Replays
 from hookpost_server.store.suspensions import Suspensions
 from hookpost_server.store.webhooks import Webhooks
 from tests.keys import RING
@@ -220,8 +223,9 @@ async def test_delete_takes_everything_along(
     made, kept = await making.webhook(webhooks), await making.webhook(webhooks)
     emitted = [making.event() for _ in range(5)]
     await making.queue(events, *emitted)
-    done = next(c for c in await making.claim_all(deliveries) if c.webhook_id == made.id)
+    done, *held = sorted(await making.claim_all(deliveries), key=lambda claim: claim.webhook_id != made.id)
     await deliveries.record([making.record(done)])
+    await deliveries.release(held)
     with pytest.raises(errors.EtagMismatch):
         await webhooks.delete(TENANT, made.id, '"7"')
     assert await webhooks.delete(TENANT, made.id, made.etag) == 4
@@ -238,6 +242,100 @@ async def test_delete_takes_everything_along(
     assert sorted(states[:5]) == cancelled
     assert states[5:] == [DeliveryState.PENDING] * 5
     assert (await making.queue(events, making.event())).results[0].delivery_count == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.case("H1")
+async def test_delete_leaves_what_is_held_to_its_holder(
+    webhooks: Webhooks, events: Events, deliveries: Deliveries, sql: asyncpg.Connection
+) -> None:
+    """An attempt under way ends with its own outcome, but for a retry; a holder that died holds nothing for ever."""
+    made = await making.webhook(webhooks)
+    await making.queue(events, *(making.event() for _ in range(6)))
+    succeeded, refused, failed, dead, given_back, retried = await making.claim_all(deliveries)
+    await deliveries.release([given_back])
+    await deliveries.record([making.record(retried, 500, making.retries(3600))])
+    assert await webhooks.delete(TENANT, made.id) == 2
+    ended = ((succeeded, 200), (refused, 404), (failed, 500))
+    batch = [making.record(claim, status, making.retries(3600)) for claim, status in ended]
+    assert await deliveries.record(batch) == {
+        succeeded.id: DeliveryState.SUCCEEDED,
+        refused.id: DeliveryState.FAILED,
+        failed.id: DeliveryState.CANCELLED,
+    }
+    found = await deliveries.get(TENANT, failed.id)
+    assert [attempt.status for attempt in found.attempts] == [500]
+    assert found.finish_time is not None
+    assert await making.claim_all(deliveries) == []
+    await sql.execute("update deliveries set due_at = now() where state = 1")  # the lease is over
+    (left,) = await making.claim_all(deliveries)
+    assert (left.id, left.webhook_version) == (dead.id, 0)
+    await deliveries.cancel([dead])  # who comes late ends nothing that another holds
+    assert (await deliveries.get(TENANT, dead.id)).state is DeliveryState.PENDING
+    await deliveries.cancel([left])
+    assert (await deliveries.get(TENANT, dead.id)).state is DeliveryState.CANCELLED
+
+
+@pytest.mark.parametrize("put_off_by", ["enable", "replay"])
+async def test_delete_cancels_what_was_held_once_and_put_off_since(
+    webhooks: Webhooks,
+    events: Events,
+    deliveries: Deliveries,
+    database: Database,
+    sql: asyncpg.Connection,
+    put_off_by: str,
+) -> None:
+    made = await making.webhook(webhooks, rate_limit=0.1)
+    await making.queue(events, making.event(), making.event())
+    assert len(await making.claim_all(deliveries)) == 2
+    await sql.execute("update deliveries set due_at = now() - interval '25 h'")  # their holder died
+    if put_off_by == "enable":
+        await webhooks.disable(TENANT, made.id, "")
+        await webhooks.enable(TENANT, made.id)
+    else:
+        assert await Expiry(database).expire([made.id]) == 2
+        await Replays(database).replay(TENANT, Filter(UUID(int=0), LAST), None, interval=3600)
+    assert await sql.fetchval("select count(*) from deliveries where state = 1 and due_at > now() + interval '1 s'")
+    assert await webhooks.delete(TENANT, made.id) == 2
+
+
+@pytest.mark.case("H1")
+@pytest.mark.parametrize("first", ["delete", "record"])
+async def test_of_a_delete_and_a_retry_at_once_no_retry_is_left(
+    webhooks: Webhooks,
+    events: Events,
+    deliveries: Deliveries,
+    sql: asyncpg.Connection,
+    other_sql: asyncpg.Connection,
+    first: str,
+) -> None:
+    """Whichever has begun keeps the other waiting."""
+    made = await making.webhook(webhooks)
+    await making.queue(events, making.event())
+    claim = await making.claim_one(deliveries)
+
+    async def record() -> object:
+        return await deliveries.record([making.record(claim, 500, making.retries(3600))])
+
+    async def delete() -> object:
+        return await webhooks.delete(TENANT, made.id)
+
+    acts = (delete, record) if first == "delete" else (record, delete)
+    async with sql.transaction():
+        if first == "delete":  # is held up after its first statement, a record after its second
+            await sql.execute("select from signing_keys for update")
+        else:
+            await sql.execute(f"insert into webhook_streaks values ('{TENANT}', '{made.id}', 0)")
+        acting = []
+        for count, act in enumerate(acts, start=1):
+            acting.append(asyncio.ensure_future(act()))
+            await making.blocked(other_sql, count)
+    results = await asyncio.gather(*acting)
+    if first == "delete":
+        assert results == [0, {claim.id: DeliveryState.CANCELLED}]
+    else:
+        assert results == [{claim.id: DeliveryState.PENDING}, 1]
+    found = await deliveries.get(TENANT, claim.id)
+    assert (found.state, found.attempt_count) == (DeliveryState.CANCELLED, 1)
 
 
 async def test_delete_cancels_in_steps(

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 @pytest.fixture
 async def supervised(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, Path]]:
     """`hookpost serve --processes 2`, its address, and the file of its lines."""
-    log = tmp_path / "lines"
+    log = tmp_path / "lines.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
     with socket.create_server(("127.0.0.1", 0)) as free:
         console = Address("127.0.0.1", free.getsockname()[1])

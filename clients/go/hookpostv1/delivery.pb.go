@@ -36,7 +36,8 @@ const (
 	DeliveryState_DELIVERY_STATE_SUCCEEDED DeliveryState = 2
 	// The receiver refused for good, or the attempts are spent.
 	DeliveryState_DELIVERY_STATE_FAILED DeliveryState = 3
-	// The webhook was deleted before it succeeded.
+	// The webhook was deleted before it succeeded; an attempt that was under way
+	// then is logged.
 	DeliveryState_DELIVERY_STATE_CANCELLED DeliveryState = 4
 )
 

@@ -593,8 +593,9 @@ func (x *DeleteWebhookRequest) GetEtag() string {
 // DeleteWebhookResponse says what the deletion ended.
 type DeleteWebhookResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Waiting deliveries that were cancelled before the answer; beyond 50,000
-	// the rest follows within seconds.
+	// Waiting deliveries that were cancelled before the answer. Those that a
+	// server had already taken from the queue follow within 3 s, and those beyond
+	// 50,000 as they come due.
 	CancelledDeliveryCount int64 `protobuf:"varint,1,opt,name=cancelled_delivery_count,json=cancelledDeliveryCount,proto3" json:"cancelled_delivery_count,omitempty"`
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache

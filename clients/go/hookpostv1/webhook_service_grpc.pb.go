@@ -49,7 +49,9 @@ type WebhookServiceClient interface {
 	// answer uses the new ones, on all servers.
 	UpdateWebhook(ctx context.Context, in *UpdateWebhookRequest, opts ...grpc.CallOption) (*UpdateWebhookResponse, error)
 	// Deletes a webhook and cancels its waiting deliveries; their log entries
-	// stay until retention removes them.
+	// stay until retention removes them. No attempt starts later than 2 s after
+	// the answer. One that is under way ends and is logged; if it fails, the
+	// delivery is cancelled instead of retried.
 	DeleteWebhook(ctx context.Context, in *DeleteWebhookRequest, opts ...grpc.CallOption) (*DeleteWebhookResponse, error)
 	// Makes a disabled or suspended webhook active again; its waiting deliveries
 	// go on, spread over a minute at most.
@@ -204,7 +206,9 @@ type WebhookServiceServer interface {
 	// answer uses the new ones, on all servers.
 	UpdateWebhook(context.Context, *UpdateWebhookRequest) (*UpdateWebhookResponse, error)
 	// Deletes a webhook and cancels its waiting deliveries; their log entries
-	// stay until retention removes them.
+	// stay until retention removes them. No attempt starts later than 2 s after
+	// the answer. One that is under way ends and is logged; if it fails, the
+	// delivery is cancelled instead of retried.
 	DeleteWebhook(context.Context, *DeleteWebhookRequest) (*DeleteWebhookResponse, error)
 	// Makes a disabled or suspended webhook active again; its waiting deliveries
 	// go on, spread over a minute at most.

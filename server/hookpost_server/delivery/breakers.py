@@ -92,9 +92,9 @@ class Breakers:
         return True
 
     def changed(self, webhook_id: UUID, version: int) -> None:
-        """The webhook has this version now: what failed at an older one counts no more."""
+        """The webhook has this version now, 0 if it is deleted: what failed at an older one counts no more."""
         entry = self._entries.get(webhook_id)
-        if entry is not None and entry.version < version:
+        if entry is not None and (not version or entry.version < version):
             self._forget(webhook_id)
 
     def _forget(self, webhook_id: UUID) -> None:

@@ -71,10 +71,11 @@ class Courier:
 
         When no claim of the webhook may be, `others` gives those that wait for it too, and they are dealt with as well.
         """
-        webhook = self._directory.known(claim.webhook_id, claim.webhook_version)
+        version = claim.webhook_version
+        webhook = self._directory.known(claim.webhook_id, version) if version else None
         if webhook is None or webhook.state is not State.ACTIVE:
             try:
-                webhook = await self.active(claim.webhook_id, claim.webhook_version, lambda: [claim, *others()])
+                webhook = await self.active(claim.webhook_id, version, lambda: [claim, *others()])
             except errors.DatabaseUnavailable as error:
                 log.warning("delivery.postponed", delivery_id=ids.text(ids.DELIVERY, claim.id), error=error.message)
                 return None
@@ -87,7 +88,7 @@ class Courier:
         Raises DatabaseUnavailable; the claims' leases lapse then.
         """
         try:
-            webhook = await self._directory.get(webhook_id, version)
+            webhook = await self._directory.get(webhook_id, version) if version else None  # 0: its claim found it gone
         except errors.WebhookUnreadable as error:
             log.error("webhook.unreadable", error=error.message, deliveries=len(claims()))  # until their leases lapse
             return None

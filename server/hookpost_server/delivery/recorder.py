@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from ..domain import errors, ids
-from ..domain.delivery import Record, reduced
+from ..domain.delivery import Record, State, cancelled, reduced
 from ..store.deliveries import Deliveries
 from ..store.suspensions import Suspensions
 from .attempt_log import AttemptLog
@@ -96,6 +96,8 @@ class Recorder:
             if isinstance(error, asyncpg.DataError) and not last_resort:
                 await self._write([reduced(batch[0])], last_resort=True)
             return
+        if State.CANCELLED in taken.values():
+            batch = [cancelled(each) if taken.get(each.claim.id) is State.CANCELLED else each for each in batch]
         written = [record for record in batch if record.claim.id in taken]
         self._attempt_log.write(batch, taken)
         # Of superseded outcomes too: the batch may have been written before, its commit's reply lost.

@@ -231,6 +231,11 @@ class Record:
         return max(0.0, self.start_time.timestamp() - ids.seconds_of(self.claim.event.id))
 
 
+def cancelled(record: Record) -> Record:
+    """A record whose retry will not be made, because the webhook was deleted during the attempt."""
+    return replace(record, conclusion=Conclusion(State.CANCELLED))
+
+
 def reduced(record: Record) -> Record:
     """What is left of a record that can't be stored: enough to end the delivery, which would be attempted for ever."""
     return replace(

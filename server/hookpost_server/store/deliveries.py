@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from .. import failpoints
-from ..domain.delivery import Claim, Record, Trigger
+from ..domain.delivery import Claim, Record, State, Trigger
 from ..domain.event import Event
 from ..domain.health import BOUNDS
 from . import cursor as turns
@@ -119,7 +119,8 @@ class Deliveries(DeliveryLog):
 
     # Fenced: a row that was claimed again since, or has ended, takes no outcome; then no attempt is written either. An
     # outcome uses up its claim: if the reply to the commit is lost and the batch comes again, it adds nothing twice.
-    # The attempt's number comes from the row, so that numbers have neither gaps nor repeats.
+    # The attempt's number comes from the row, so that numbers have neither gaps nor repeats. There is no retry at a
+    # webhook that is gone: the look-up waits for a delete under way, and a delete for a look-up that came first.
     _BUCKETS = ", ".join(
         f"count(*) filter (where width_bucket(latency, $17::int[]) = {bucket})::int"
         for bucket in range(len(BOUNDS) + 1)
@@ -131,16 +132,19 @@ class Deliveries(DeliveryLog):
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::int[], $4::smallint[], $5::interval[], $6::smallint[],
                                  $7::smallint[], $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::bytea[],
-                                 $13::bytea[], $14::boolean[], $15::int[], $16::int[], $18::int[])
+                                 $13::bytea[], $14::boolean[], $15::int[], $16::int[], $18::int[], $19::uuid[])
                 as i(id, tenant_id, claim_count, state, delay, result, status, start_time, latency, url, error,
-                     response_headers, response_body, truncated, webhook_version, position, composer_id)
+                     response_headers, response_body, truncated, webhook_version, position, composer_id, webhook_id)
         ), recorded as (
-            update deliveries d set state = i.state, claim_count = d.claim_count + 1, claimed = false,
+            update deliveries d set state = next.state, claim_count = d.claim_count + 1, claimed = false,
                 attempt_count = d.attempt_count + 1,
-                due_at = case when i.state = 1 then now() + i.delay else d.due_at end,
-                finish_time = case when i.state = 1 then null else now() end,
+                due_at = case when next.state = 1 then now() + i.delay else d.due_at end,
+                finish_time = case when next.state = 1 then null else now() end,
                 last_result = i.result, last_status = i.status
-            from input i
+            from input i cross join lateral (
+                select case when i.state <> 1 then i.state else coalesce((
+                    select 1 from webhooks w where w.id = i.webhook_id and w.tenant_id = i.tenant_id for key share), 4)
+                end::smallint as state offset 0) next
             where d.id = any($1) and d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count
               and d.state + 0 = 1
             returning d.id, d.tenant_id, d.webhook_id, d.attempt_count as number, d.trigger, d.state, i.start_time,
@@ -195,13 +199,14 @@ class Deliveries(DeliveryLog):
                 failing_since = case when excluded.last_success_time is null
                     then coalesce(s.failing_since, excluded.failing_since) else excluded.failing_since end
         )
-        select id from recorded
+        select id, state from recorded
     """  # noqa: S608
 
-    async def record(self, records: Sequence[Record]) -> set[UUID]:
-        """Writes outcomes, attempts and health counters; returns the deliveries that took theirs.
+    async def record(self, records: Sequence[Record]) -> dict[UUID, State]:
+        """Writes outcomes, attempts and health counters; returns the deliveries that took theirs, and where they stand.
 
-        The others were claimed by somebody else since: their outcomes change nothing.
+        The others were claimed by somebody else since: their outcomes change nothing. Those of deleted webhooks stand
+        at CANCELLED instead of PENDING.
         """
         positions = {record.claim.id: position for position, record in enumerate(records)}  # the order they ended in
         records = sorted(records, key=lambda record: record.claim.id)
@@ -226,10 +231,11 @@ class Deliveries(DeliveryLog):
                 [positions[r.claim.id] for r in records],
                 [int(bound * 1_000_000) for bound in BOUNDS],
                 [r.composer_id for r in records],
+                [r.claim.webhook_id for r in records],
             )
             failpoints.hit("record.uncommitted")
         failpoints.hit("record.committed")
-        return {row["id"] for row in rows}
+        return {row["id"]: State(row["state"]) for row in rows}
 
     RELEASE = """
         update deliveries d set due_at = now()
@@ -249,18 +255,21 @@ class Deliveries(DeliveryLog):
     CANCEL = """
         with cancelled as (
             update deliveries d set state = 4, finish_time = now()
-            from unnest($1::uuid[], $2::text[]) as i(id, tenant_id)
-            where d.id = any($1) and d.id = i.id and d.tenant_id = i.tenant_id and d.state + 0 = 1
+            from unnest($1::uuid[], $2::text[], $3::int[]) as i(id, tenant_id, claim_count)
+            where d.id = any($1) and d.id = i.id and d.tenant_id = i.tenant_id and d.claim_count = i.claim_count
+              and d.state + 0 = 1
             returning d.tenant_id, d.id
         )
         insert into other_changes (tenant_id, delivery_id) select tenant_id, id from cancelled
     """
 
     async def cancel(self, claims: Sequence[Claim]) -> None:
-        """Ends deliveries whose webhook is gone."""
+        """Ends deliveries whose webhook is gone. What somebody else has claimed since is theirs to end."""
         claims = sorted(claims, key=lambda claim: claim.id)
         async with self._database.by_ids() as connection:
-            await connection.execute(self.CANCEL, [c.id for c in claims], [c.tenant_id for c in claims])
+            await connection.execute(
+                self.CANCEL, [c.id for c in claims], [c.tenant_id for c in claims], [c.claim_count for c in claims]
+            )
 
 
 def _claim_from_row(row: Mapping[str, Any], deadline: float) -> Claim:

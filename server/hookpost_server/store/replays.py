@@ -89,7 +89,7 @@ def _replayed(way_in: str = "") -> str:
             select *, row_number() over (order by id) as number from chosen
         ), replayed as (
             update deliveries d set state = 1, finish_time = null, trigger = {int(Trigger.REPLAY)},
-                due_at = now() + (n.number - 1) * $12::interval, claim_count = d.claim_count + 1
+                due_at = now() + (n.number - 1) * $12::interval, claim_count = d.claim_count + 1, claimed = false
             from numbered n where d.id = n.id and d.tenant_id = n.tenant_id
             returning d.tenant_id, d.id, d.claim_count
         ), itemised as (

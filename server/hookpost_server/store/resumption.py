@@ -18,7 +18,7 @@ WAITING = """
 """
 # Skips what is locked, so that it can't deadlock with those who come by id.
 SPREAD = """
-    update deliveries d set due_at = now() + ($4 + due.number - 1) * $5::interval
+    update deliveries d set due_at = now() + ($4 + due.number - 1) * $5::interval, claimed = false
     from (
         select id, tenant_id, row_number() over (order by due_at) as number from (
             select id, tenant_id, due_at from deliveries

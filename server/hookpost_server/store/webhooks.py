@@ -174,7 +174,7 @@ class Webhooks(WebhookRegister):
         with cancelled as (
             update deliveries d set state = 4, finish_time = now()
             from (select id, tenant_id from deliveries
-                  where tenant_id = $1 and webhook_id = $2 and state = 1
+                  where tenant_id = $1 and webhook_id = $2 and state = 1 and not (claimed and due_at > now())
                   order by due_at limit $3 for update skip locked) due
             where d.id = due.id and d.tenant_id = due.tenant_id
             returning d.tenant_id, d.id
@@ -185,7 +185,8 @@ class Webhooks(WebhookRegister):
     async def delete(self, tenant_id: str, webhook_id: UUID, etag: str = "") -> int:
         """Removes the webhook, then cancels its waiting deliveries in steps; returns how many.
 
-        What is queued or recorded at the same moment, or is beyond CANCEL_MOST, the engine cancels when it is due.
+        What a node holds ends there: an attempt under way with its own outcome, the rest by the node's next look. What
+        is queued at the same moment, or is beyond CANCEL_MOST, the engine cancels when it is due.
         Raises NotFound, EtagMismatch.
         """
         async with self._database.transaction() as connection:

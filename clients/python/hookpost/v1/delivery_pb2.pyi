@@ -38,7 +38,9 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_FAILED: _DeliveryState.ValueType  # 3
     """The receiver refused for good, or the attempts are spent."""
     DELIVERY_STATE_CANCELLED: _DeliveryState.ValueType  # 4
-    """The webhook was deleted before it succeeded."""
+    """The webhook was deleted before it succeeded; an attempt that was under way
+    then is logged.
+    """
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """DeliveryState is where a delivery stands."""
@@ -54,7 +56,9 @@ DELIVERY_STATE_SUCCEEDED: DeliveryState.ValueType  # 2
 DELIVERY_STATE_FAILED: DeliveryState.ValueType  # 3
 """The receiver refused for good, or the attempts are spent."""
 DELIVERY_STATE_CANCELLED: DeliveryState.ValueType  # 4
-"""The webhook was deleted before it succeeded."""
+"""The webhook was deleted before it succeeded; an attempt that was under way
+then is logged.
+"""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 class _AttemptTrigger:

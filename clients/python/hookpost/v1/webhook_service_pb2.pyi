@@ -344,8 +344,9 @@ class DeleteWebhookResponse(_message.Message):
 
     CANCELLED_DELIVERY_COUNT_FIELD_NUMBER: _builtins.int
     cancelled_delivery_count: _builtins.int
-    """Waiting deliveries that were cancelled before the answer; beyond 50,000
-    the rest follows within seconds.
+    """Waiting deliveries that were cancelled before the answer. Those that a
+    server had already taken from the queue follow within 3 s, and those beyond
+    50,000 as they come due.
     """
     def __init__(
         self,

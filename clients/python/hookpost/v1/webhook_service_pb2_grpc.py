@@ -128,7 +128,9 @@ class WebhookServiceServicer:
 
     def DeleteWebhook(self, request, context):
         """Deletes a webhook and cancels its waiting deliveries; their log entries
-        stay until retention removes them.
+        stay until retention removes them. No attempt starts later than 2 s after
+        the answer. One that is under way ends and is logged; if it fails, the
+        delivery is cancelled instead of retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,9 @@ class WebhookServiceStub:
     """
     DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookRequest, _webhook_service_pb2.DeleteWebhookResponse]
     """Deletes a webhook and cancels its waiting deliveries; their log entries
-    stay until retention removes them.
+    stay until retention removes them. No attempt starts later than 2 s after
+    the answer. One that is under way ends and is logged; if it fails, the
+    delivery is cancelled instead of retried.
     """
     EnableWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]
     """Makes a disabled or suspended webhook active again; its waiting deliveries
@@ -88,7 +90,9 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """
     DeleteWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookRequest, _webhook_service_pb2.DeleteWebhookResponse]  # type: ignore[assignment]
     """Deletes a webhook and cancels its waiting deliveries; their log entries
-    stay until retention removes them.
+    stay until retention removes them. No attempt starts later than 2 s after
+    the answer. One that is under way ends and is logged; if it fails, the
+    delivery is cancelled instead of retried.
     """
     EnableWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]  # type: ignore[assignment]
     """Makes a disabled or suspended webhook active again; its waiting deliveries
@@ -156,7 +160,9 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.DeleteWebhookResponse, _abc.Awaitable[_webhook_service_pb2.DeleteWebhookResponse]]:
         """Deletes a webhook and cancels its waiting deliveries; their log entries
-        stay until retention removes them.
+        stay until retention removes them. No attempt starts later than 2 s after
+        the answer. One that is under way ends and is logged; if it fails, the
+        delivery is cancelled instead of retried.
         """
 
     @_abc_1.abstractmethod
