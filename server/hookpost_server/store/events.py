@@ -55,7 +55,8 @@ class Events:
     # An event that is missing from the answer is a duplicate. Each distinct (tenant, type) is a route: its patterns
     # are looked up once. `offset 0` keeps the order of the look-ups: without statistics the planner would begin with
     # all webhooks of the tenant, for each pattern. Every multi-row insert that can meet another's rows is sorted by its
-    # key.
+    # key. An event that nobody subscribed to stays in `matched`, without a webhook, and takes no room. `changed_in` is
+    # given, because its default would be computed for each row.
     EMIT = """
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
@@ -68,8 +69,10 @@ class Events:
         ), fresh as materialized (
             select * from input where key is null or id in (select event_id from keyed)
         ), stored as (
-            insert into events (tenant_id, id, type, payload, occur_time, idempotency_key, traceparent)
-            select tenant_id, id, type, payload, occur_time, key, traceparent from fresh
+            insert into events (tenant_id, id, type, payload, occur_time, idempotency_key, traceparent, changed_in)
+            select tenant_id, id, type, payload, occur_time, key, traceparent,
+                (select pg_current_xact_id()::text::bigint)
+            from fresh
         ), routes as materialized (
             select distinct r.route, s.webhook_id, w.version
             from unnest($9::int[], $10::text[], $11::text[]) as r(route, tenant_id, pattern)
@@ -82,17 +85,16 @@ class Events:
         ), matched as materialized (
             select f.tenant_id, f.id as event_id, f.type, routes.webhook_id, routes.version,
                 (left(f.id::text, 24) || left(md5(f.id::text || routes.webhook_id::text), 12))::uuid as id,
-                row_number() over () <= $12 and routes.webhook_id <> all($13::uuid[])
-                    and f.tenant_id <> all($16::text[]) as owned
-            from fresh f join routes using (route)
+                routes.webhook_id is not null and count(routes.webhook_id) over (rows unbounded preceding) <= $12
+                    and routes.webhook_id <> all($13::uuid[]) and f.tenant_id <> all($16::text[]) as owned
+            from fresh f left join routes using (route)
         ), queued as (
             insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, claim_count, claimed)
             select tenant_id, id, event_id, webhook_id, type,
                 case when owned then now() + $14 else now() end, case when owned then 1 else 0 end, owned
-            from matched
+            from matched where webhook_id is not null
         )
-        select f.id as event_id, m.id, m.webhook_id, m.version, m.owned
-        from fresh f left join matched m on m.event_id = f.id
+        select event_id, id, webhook_id, version, owned from matched
     """
 
     async def emit(self, events: Sequence[Event], room: Room) -> Accepted:
