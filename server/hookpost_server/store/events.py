@@ -55,8 +55,8 @@ class Events:
     # An event that is missing from the answer is a duplicate. Each distinct (tenant, type) is a route: its patterns
     # are looked up once. `offset 0` keeps the order of the look-ups: without statistics the planner would begin with
     # all webhooks of the tenant, for each pattern. Every multi-row insert that can meet another's rows is sorted by its
-    # key. An event that nobody subscribed to stays in `matched`, without a webhook, and takes no room. `changed_in` is
-    # given, because its default would be computed for each row.
+    # key. An event that nobody subscribed to stays in `matched`, without a webhook, and takes no room; the others
+    # take it in their order, however they were joined. `changed_in` is given, because its default would be computed for each row.
     EMIT = """
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
@@ -85,7 +85,8 @@ class Events:
         ), matched as materialized (
             select f.number, f.tenant_id, f.id as event_id, f.type, routes.webhook_id, routes.version,
                 (left(f.id::text, 24) || left(md5(f.id::text || routes.webhook_id::text), 12))::uuid as id,
-                routes.webhook_id is not null and count(routes.webhook_id) over (rows unbounded preceding) <= $12
+                routes.webhook_id is not null
+                    and count(routes.webhook_id) over (order by f.number rows unbounded preceding) <= $12
                     and routes.webhook_id <> all($13::uuid[]) and f.tenant_id <> all($16::text[]) as owned
             from fresh f left join routes using (route)
         ), queued as (
