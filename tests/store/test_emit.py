@@ -126,6 +126,14 @@ async def test_room_decides_what_is_owned(
     assert (len(whole.claims), whole.left_in_queue) == (2, False)
 
 
+async def test_room_is_taken_in_the_events_order(webhooks: Webhooks, events: Events) -> None:
+    await making.webhook(webhooks, event_types=("User.*",))
+    unwanted = [making.event("Role.Created") for _ in range(5)]
+    emitted = [making.event() for _ in range(20)]
+    accepted = await events.emit([*unwanted, *emitted], Room(10))
+    assert [claim.event for claim in accepted.claims] == emitted[:10]
+
+
 async def test_an_idempotency_key_counts_once(webhooks: Webhooks, events: Events, sql: asyncpg.Connection) -> None:
     await making.webhook(webhooks)
     first = making.event(idempotency_key="k")

@@ -1,14 +1,19 @@
 """The migration runner, on a real PostgreSQL with migrations made up here; and the project's own, once."""
 
 import asyncio
+import re
+import shutil
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from hookpost_server.domain import ids
 from hookpost_server.store import migrate as runner
-from hookpost_server.store.migrate import Migration, MigrationError, load, migrate, pending
+from hookpost_server.store.migrate import MIGRATIONS, Migration, MigrationError, load, migrate, pending
+from hookpost_server.store.partitions import attach, name_of
 
 FIRST = "CREATE TABLE first (id integer PRIMARY KEY);\nINSERT INTO first VALUES (1);\n"
 SECOND = "ALTER TABLE first ADD COLUMN label text NOT NULL DEFAULT 'none';\n"
@@ -181,3 +186,34 @@ async def test_the_projects_own_migrations_are_applied(database_url: str) -> Non
         assert await pending(connection) == []
     finally:
         await connection.close()
+
+
+INDEXES = "select indexdef from pg_indexes where tablename = $1 order by indexdef"
+
+
+async def test_days_that_are_there_already_have_the_indexes_of_new_ones(
+    connection: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """Deliveries of before 0013 with rows in them."""
+    for path in sorted(MIGRATIONS.glob("*.sql"))[:12]:
+        shutil.copy(path, tmp_path)
+    assert len(await migrate(connection, tmp_path)) == 12
+    for day, state in ((date(2026, 1, 1), 1), (date(2026, 1, 2), 2)):
+        await connection.execute(f"create table {name_of('deliveries', day)} (like deliveries including all)")
+        await attach(connection, "deliveries", day)
+        await connection.execute(
+            """
+            insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, state, finish_time)
+            select 't', $1, $1, $1, 'A', now(), $2::smallint, case when $2 > 1 then now() end
+            """,
+            ids.of_day(day)[0],
+            state,
+        )
+    await migrate(connection)
+    await connection.execute("create table later (like deliveries including all)")
+    wanted = [re.sub(r"^.* USING", "", row[0]) for row in await connection.fetch(INDEXES, "later")]
+    assert len(wanted) == 5
+    for day in (date(2026, 1, 1), date(2026, 1, 2)):
+        found = await connection.fetch(INDEXES, name_of("deliveries", day))
+        assert sorted(re.sub(r"^.* USING", "", row[0]) for row in found) == sorted(wanted)
+    assert await connection.fetchval("select count(*) from deliveries") == 2

@@ -225,3 +225,46 @@ async def test_plans_of_empty_partitions_serve_full_ones(alone: Database, watche
     # The rows were really there to be found, so that nothing was cheap for having nothing to do.
     assert await watcher.fetchval("select count(*) from deliveries where state = 2") == 200
     assert {name: cost for name, cost in costs.items() if cost > 1000} == {}
+
+
+PLANNED = "select sum(generic_plans)::int as once, sum(custom_plans)::int as anew from pg_prepared_statements where"
+
+
+async def test_emit_and_record_are_planned_once(alone: Database) -> None:
+    events, deliveries = Events(alone, lease=LEASE), Deliveries(alone, lease=LEASE)
+    await making.webhook(Webhooks(alone, RING))
+    for number in range(ENOUGH):
+        accepted = await events.emit([making.event() for _ in range(1 + 5 * number)], Room(1000))
+        await deliveries.record([making.record(claim) for claim in accepted.claims])
+    async with alone.connection() as connection:
+        for statement in (Events.EMIT, Deliveries.RECORD):
+            row = await connection.fetchrow(f"{PLANNED} statement = $1", statement)
+            assert (row["once"], row["anew"]) == (ENOUGH, 0)
+
+
+LOOKED_INTO = """
+    select relname, coalesce(idx_scan, 0) + seq_scan as scans from pg_stat_user_tables where relname ~ '^deliveries_'
+"""
+
+
+async def test_outcomes_spare_the_tables_of_other_days(alone: Database, watcher: asyncpg.Connection) -> None:
+    events, deliveries = Events(alone, lease=LEASE), Deliveries(alone, lease=LEASE)
+    await making.webhook(Webhooks(alone, RING))
+
+    async def looked_into() -> dict[str, int]:
+        await rows_read(alone, watcher)
+        return dict(await watcher.fetch(LOOKED_INTO))
+
+    claims = list((await events.emit([making.event() for _ in range(20)], Room(20))).claims)
+    acts: list[Callable[[], Awaitable[object]]] = [
+        lambda: deliveries.release(claims),
+        lambda: deliveries.record([making.record(claim) for claim in reversed(claims[:10])]),
+        lambda: deliveries.cancel(claims[10:]),
+    ]
+    for act in acts:
+        before = await looked_into()
+        await act()
+        after = await looked_into()
+        changed = [name for name in after if after[name] != before[name]]
+        assert changed == [f"deliveries_{ids.time_of(claims[0].id):%Y%m%d}"]
+    assert await watcher.fetchval("select count(*) from deliveries where state in (2, 4)") == 20

@@ -94,21 +94,22 @@ async def test_changes_that_no_watch_can_be_resumed_from(database: Database, sql
 async def test_revisions_of_deleted_webhooks(
     database: Database, sql: asyncpg.Connection, webhooks: Webhooks, events: Events
 ) -> None:
-    """They stay while an entry's requests can be shown."""
-    made = [await making.webhook(webhooks) for _ in range(4)]
+    """They stay while an entry's requests can be shown, be it ended or still pending."""
+    made = [await making.webhook(webhooks) for _ in range(5)]
     for webhook in made:
         for _ in range(4):
             await webhooks.update(TENANT, webhook.id, lambda settings: settings)
     await making.queue(events, making.event())
-    kept, with_entry, *gone = made
-    for webhook in (with_entry, *gone):
+    kept, with_entry, with_pending, *gone = made
+    for webhook in (with_entry, with_pending, *gone):
         await webhooks.delete(TENANT, webhook.id)
+    await sql.execute("update deliveries set state = 1, finish_time = null where webhook_id = $1", with_pending.id)
     await sql.execute("delete from deliveries where webhook_id = any($1)", [webhook.id for webhook in (kept, *gone)])
     assert await sweep(sql, database.now()) == {"webhook_revisions": 2 * 5}
     left = await sql.fetch("select distinct webhook_id from webhook_revisions")
-    assert {row[0] for row in left} == {kept.id, with_entry.id}
+    assert {row[0] for row in left} == {kept.id, with_entry.id, with_pending.id}
     await sql.execute("delete from deliveries")  # as retention drops their day
-    assert await sweep(sql, database.now()) == {"webhook_revisions": 5}
+    assert await sweep(sql, database.now()) == {"webhook_revisions": 2 * 5}
 
 
 async def count(sql: asyncpg.Connection, unit: str, webhook_id: object, at: datetime) -> None:

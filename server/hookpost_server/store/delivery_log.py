@@ -99,17 +99,17 @@ class DeliveryLog:
     OF_EVENT = f"""
         select * from deliveries d where d.tenant_id = $1 and d.id >= $2 and d.id < $3 and {_MATCHES}
     """  # noqa: S608
+    # Pending and ended deliveries have an index each.
+    _OF_WEBHOOK = "from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3"
     OF_WEBHOOK = f"""
         select * from (
-            select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
+            (select * {_OF_WEBHOOK} and state = 1 order by id desc limit $12)
+            union all (select * {_OF_WEBHOOK} and state <> 1 order by id desc limit $12)
             order by id desc limit $12) d
         where {_MATCHES}
     """  # noqa: S608
     FAILED_OF_WEBHOOK = f"""
-        select * from (
-            select * from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
-            order by id desc limit $12) d
-        where {_MATCHES}
+        select * from (select * {_OF_WEBHOOK} and state = 3 order by id desc limit $12) d where {_MATCHES}
     """  # noqa: S608
     OF_REPLAY = f"""
         select d.* from (
@@ -131,14 +131,12 @@ class DeliveryLog:
         where {_MATCHES}
     """  # noqa: S608
     # Where these scans ended; each must pass over the very rows that its list does.
-    SCANNED_OF_WEBHOOK = """
-        select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3
+    SCANNED_OF_WEBHOOK = f"""
+        (select id {_OF_WEBHOOK} and state = 1 order by id desc limit $5 + 1)
+        union all (select id {_OF_WEBHOOK} and state <> 1 order by id desc limit $5 + 1)
         order by id desc offset $5 limit 1
     """
-    SCANNED_FAILED_OF_WEBHOOK = """
-        select id from deliveries where tenant_id = $1 and webhook_id = $4 and id >= $2 and id < $3 and state = 3
-        order by id desc offset $5 limit 1
-    """
+    SCANNED_FAILED_OF_WEBHOOK = f"select id {_OF_WEBHOOK} and state = 3 order by id desc offset $5 limit 1"
     SCANNED_OF_REPLAY = """
         select delivery_id from replay_items
         where replay_id = $4 and tenant_id = $1 and delivery_id >= $2 and delivery_id < $3

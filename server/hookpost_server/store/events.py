@@ -55,12 +55,13 @@ class Events:
     # An event that is missing from the answer is a duplicate. Each distinct (tenant, type) is a route: its patterns
     # are looked up once. `offset 0` keeps the order of the look-ups: without statistics the planner would begin with
     # all webhooks of the tenant, for each pattern. Every multi-row insert that can meet another's rows is sorted by its
-    # key.
+    # key. An event that nobody subscribed to stays in `matched`, without a webhook, and takes no room; the others
+    # take it in their order, however they were joined. `changed_in` is given, because its default would be computed for each row.
     EMIT = """
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
-                                 $7::bytea[], $8::int[], $15::text[])
-                as i(id, tenant_id, type, payload, occur_time, key, fingerprint, route, traceparent)
+                                 $7::bytea[], $8::int[], $15::text[]) with ordinality
+                as i(id, tenant_id, type, payload, occur_time, key, fingerprint, route, traceparent, number)
         ), keyed as (
             insert into idempotency_keys (key, tenant_id, event_id, fingerprint)
             select key, tenant_id, id, fingerprint from input where key is not null order by key, tenant_id, id
@@ -68,8 +69,10 @@ class Events:
         ), fresh as materialized (
             select * from input where key is null or id in (select event_id from keyed)
         ), stored as (
-            insert into events (tenant_id, id, type, payload, occur_time, idempotency_key, traceparent)
-            select tenant_id, id, type, payload, occur_time, key, traceparent from fresh
+            insert into events (tenant_id, id, type, payload, occur_time, idempotency_key, traceparent, changed_in)
+            select tenant_id, id, type, payload, occur_time, key, traceparent,
+                (select pg_current_xact_id()::text::bigint)
+            from fresh
         ), routes as materialized (
             select distinct r.route, s.webhook_id, w.version
             from unnest($9::int[], $10::text[], $11::text[]) as r(route, tenant_id, pattern)
@@ -80,19 +83,19 @@ class Events:
                 select w.version from webhooks w
                 where w.id = s.webhook_id and w.tenant_id = r.tenant_id and w.state = 1 offset 0) w
         ), matched as materialized (
-            select f.tenant_id, f.id as event_id, f.type, routes.webhook_id, routes.version,
+            select f.number, f.tenant_id, f.id as event_id, f.type, routes.webhook_id, routes.version,
                 (left(f.id::text, 24) || left(md5(f.id::text || routes.webhook_id::text), 12))::uuid as id,
-                row_number() over () <= $12 and routes.webhook_id <> all($13::uuid[])
-                    and f.tenant_id <> all($16::text[]) as owned
-            from fresh f join routes using (route)
+                routes.webhook_id is not null
+                    and count(routes.webhook_id) over (order by f.number rows unbounded preceding) <= $12
+                    and routes.webhook_id <> all($13::uuid[]) and f.tenant_id <> all($16::text[]) as owned
+            from fresh f left join routes using (route)
         ), queued as (
             insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at, claim_count, claimed)
             select tenant_id, id, event_id, webhook_id, type,
                 case when owned then now() + $14 else now() end, case when owned then 1 else 0 end, owned
-            from matched
+            from matched where webhook_id is not null
         )
-        select f.id as event_id, m.id, m.webhook_id, m.version, m.owned
-        from fresh f left join matched m on m.event_id = f.id
+        select number::int - 1, id, webhook_id, version, owned from matched
     """
 
     async def emit(self, events: Sequence[Event], room: Room) -> Accepted:
@@ -127,6 +130,7 @@ class Events:
                     route_tenants.append(event.tenant_id)
                     route_patterns.append(pattern)
             event_routes.append(route)
+        keys = any(event.idempotency_key is not None for event in events)
         deadline = time.monotonic() + self._lease
         failpoints.hit("emit.unsent")
         rows = await connection.fetch(
@@ -136,8 +140,8 @@ class Events:
             [event.type for event in events],
             [event.payload for event in events],
             [event.occur_time for event in events],
-            [event.idempotency_key for event in events],
-            [event.fingerprint for event in events],
+            [event.idempotency_key for event in events] if keys else [],  # null for all, as beyond any array's end
+            [event.fingerprint for event in events] if keys else [],
             event_routes,
             route_ids,
             route_tenants,
@@ -145,25 +149,27 @@ class Events:
             room.deliveries,
             room.full,
             timedelta(seconds=self._lease),
-            [event.traceparent for event in events],
+            [event.traceparent for event in events] if any(event.traceparent for event in events) else [],
             room.full_tenants,
         )
-        by_id = {event.id: event for event in events}
-        counts: dict[UUID, int] = {}
+        counts: list[int | None] = [None] * len(events)  # deliveries; None: the event was not stored
         claims = []
         left_in_queue = False
-        for event_id, delivery_id, webhook_id, version, owned in rows:
-            counts[event_id] = counts.get(event_id, 0) + (delivery_id is not None)
+        for number, delivery_id, webhook_id, version, owned in rows:
+            counts[number] = (counts[number] or 0) + (delivery_id is not None)
             if owned:
-                event = by_id[event_id]
+                event = events[number]
                 claims.append(
                     Claim(delivery_id, event.tenant_id, webhook_id, version, 1, 1, Trigger.SCHEDULED, event, deadline)
                 )
             elif delivery_id is not None:
                 left_in_queue = True
-        repeated = [event for event in events if event.id not in counts]
+        repeated = [event for event, count in zip(events, counts, strict=True) if count is None]
         known = await self._first_events(connection, repeated) if repeated else {}
-        results = [Emitted(event.id, counts[event.id]) if event.id in counts else known[event.id] for event in events]
+        results = [
+            known[event.id] if count is None else Emitted(event.id, count)
+            for event, count in zip(events, counts, strict=True)
+        ]
         return Accepted(results, claims, left_in_queue)
 
     # A second statement, because the first one's snapshot cannot see a key that was committed while it waited for it.

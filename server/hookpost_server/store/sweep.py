@@ -126,8 +126,8 @@ class Sweep:
         with old as materialized (
             select r.webhook_id, r.version, r.tenant_id from webhook_revisions r
             where not exists (select from webhooks w where w.id = r.webhook_id and w.tenant_id = r.tenant_id)
-              and not exists (
-                select from deliveries d where d.tenant_id = r.tenant_id and d.webhook_id = r.webhook_id)
+              and not exists (select from deliveries d where d.webhook_id = r.webhook_id and d.state = 1)
+              and not exists (select from deliveries d where d.webhook_id = r.webhook_id and d.state <> 1)
             order by r.webhook_id, r.version, r.tenant_id limit $1
         ), gone as (
             delete from webhook_revisions r using old
