@@ -103,6 +103,7 @@ class RpcServer:
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, edge)
         _add_reflection(self._edge, [*self._names, health.SERVICE_NAME])
+        self._edge.queue_apart(self._server)
 
     async def start(self, address: str) -> int:
         """Listens; returns the real port. Raises OSError when the address can't be had, ValueError for bad files."""
