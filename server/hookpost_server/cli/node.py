@@ -7,7 +7,7 @@ import os
 import sys
 
 from hookpost_server import app, telemetry
-from hookpost_server.cli.running import run
+from hookpost_server.cli.running import run, settle
 from hookpost_server.config import Config
 from hookpost_server.startup import StartError
 
@@ -18,6 +18,7 @@ def main(says_ready: int, lives: int) -> int:
     telemetry.configure(config.log_level, config.log_format)
 
     def ready(running: app.Running) -> None:
+        settle()
         os.write(says_ready, b".")
         os.close(says_ready)
 

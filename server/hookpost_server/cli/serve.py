@@ -71,13 +71,17 @@ def for_development(config: Config) -> Config:
 def run_server(config: Config, ready: Callable[[Running], None]) -> None:
     """Serves until a signal comes. Raises Failure when it can't start."""
     from hookpost_server import app, supervisor, telemetry
-    from hookpost_server.cli.running import run
+    from hookpost_server.cli.running import run, settle
 
     telemetry.configure(config.log_level, config.log_format)
     serve = app.serve if config.processes == 1 else supervisor.serve
 
+    def started(running: Running) -> None:
+        settle()
+        ready(running)
+
     async def main(stop: asyncio.Event) -> None:
-        await serve(config, ready=ready, stop=stop)
+        await serve(config, ready=started, stop=stop)
 
     with start_errors():
         run(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def is_operational(name: str) -> bool:
     return name.split(".", 1)[0] == OPERATIONAL
 
 
+@functools.lru_cache(maxsize=1000)  # each emit asks, and the types are few
 def check_emitted_type(name: str) -> str | None:
     """What is wrong with the type of a caller's event; None if nothing is."""
     if is_operational(name):
@@ -63,6 +65,7 @@ def check_emitted_type(name: str) -> str | None:
     return check_type(name)
 
 
+@functools.lru_cache(maxsize=1000)
 def check_tenant(tenant_id: str) -> str | None:
     """What is wrong with a tenant id; None if nothing is."""
     return None if TENANT.fullmatch(tenant_id) else "must be 1 to 64 characters of [A-Za-z0-9._-]"

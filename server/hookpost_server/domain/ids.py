@@ -51,7 +51,12 @@ def of_day(day: date) -> tuple[UUID, UUID]:
 
 def seconds_of(identity: UUID) -> float:
     """The moment that an id carries, unix seconds to the millisecond."""
-    return (identity.int >> 80) / 1000
+    return milliseconds_of(identity) / 1000
+
+
+def milliseconds_of(identity: UUID) -> int:
+    """The same moment in unix milliseconds."""
+    return identity.int >> 80
 
 
 def time_of(identity: UUID) -> datetime:

@@ -76,7 +76,7 @@ class Door:
         """Says who acts from here on. Raises Unauthenticated, TooManyFailures, PermissionDenied, Unavailable."""
         address = source(context.peer())
         if self._keys is None:
-            act_as(Actor(ANYONE, address=address))
+            act_as(_anyone(address))
             return None
         text = _bearer(context.invocation_metadata() or ())
         principal = None if text is None else await self._keys.authenticate(text)
@@ -98,6 +98,11 @@ class Door:
 
 
 @functools.lru_cache(maxsize=1000)  # each call has one, and callers are few
+def _anyone(address: str) -> Actor:
+    return Actor(ANYONE, address=address)
+
+
+@functools.lru_cache(maxsize=1000)
 def _actor(principal: Principal, address: str) -> Actor:
     return Actor(ids.text(ids.KEY, principal.id), principal.name, address, principal.tenant_id)
 
@@ -111,6 +116,7 @@ def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
     return text if scheme.lower() == "bearer" else None
 
 
+@functools.lru_cache(maxsize=1000)  # as many as there are connections
 def source(peer: str) -> str:
     """The address in gRPC's name of a peer, without the port; empty for a local socket."""
     kind, _, rest = peer.partition(":")

@@ -16,7 +16,6 @@ from . import errors as rpc_errors
 from . import tenancy
 from .intake import Intake
 from .meter import Meter
-from .times import timestamp_of
 
 MAX_UNANSWERED = 2000  # events of one stream; beyond it the stream is not read
 
@@ -110,9 +109,12 @@ def not_for_many(request: event_service_pb2.EmitEventRequest) -> list[str]:
 
 
 def emit_response(result: Emitted) -> event_service_pb2.EmitEventResponse:
-    return event_service_pb2.EmitEventResponse(
+    answer = event_service_pb2.EmitEventResponse(
         event_id=ids.text(ids.EVENT, result.event_id),
-        create_time=timestamp_of(ids.seconds_of(result.event_id)),
         duplicate=result.duplicate,
         delivery_count=result.delivery_count,
     )
+    # Set in place: to make a message and have it copied takes twice as long.
+    answer.create_time.seconds, milliseconds = divmod(ids.milliseconds_of(result.event_id), 1000)
+    answer.create_time.nanos = milliseconds * 1_000_000
+    return answer

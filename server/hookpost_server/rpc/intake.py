@@ -41,9 +41,10 @@ class Intake:
             faults.append(Violation(f"{prefix}tenant_id", fault))
         elif tenant_id is not None and tenant != tenant_id:
             faults.append(Violation(f"{prefix}tenant_id", f'must be empty or the batch\'s, "{tenant_id}"'))
-        if not request.type:
+        name = request.type
+        if not name:
             faults.append(Violation(f"{prefix}type", "is required"))
-        elif fault := event.check_emitted_type(request.type):
+        elif fault := event.check_emitted_type(name):
             faults.append(Violation(f"{prefix}type", fault))
         data = b""
         given = request.WhichOneof("payload")
@@ -62,8 +63,9 @@ class Intake:
             faults.append(Violation(f"{prefix}idempotency_key", fault))
         if faults:
             raise errors.InvalidFields(faults)
-        await self._known_types.require(request.type)
-        if enforce and (enforced := self._known_types.enforced_schema(request.type)):
+        if not self._known_types.sure_of(name):
+            await self._known_types.require(name)
+        if enforce and (enforced := self._known_types.enforced_schema(name)):
             field = f"{prefix}{given}"
             if broken := enforced.violations(data):
                 raise errors.InvalidFields(Violation(field, f"does not fit the schema: {each}") for each in broken)
@@ -71,11 +73,11 @@ class Intake:
         return Event(
             id=ids.new(now),
             tenant_id=tenant,
-            type=request.type,
+            type=name,
             payload=data,
             occur_time=occur_time or datetime.fromtimestamp(now, UTC),
             idempotency_key=key or None,
-            fingerprint=event.fingerprint(request.type, data, occur_time) if key else b"",
+            fingerprint=event.fingerprint(name, data, occur_time) if key else b"",
             traceparent=traceparent,
         )
 

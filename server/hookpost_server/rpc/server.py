@@ -27,9 +27,9 @@ from .api_key_service import ApiKeyService
 from .certificates import Certificates
 from .delivery_service import DeliveryService
 from .door import Door, check_complete
+from .edge import Edge
 from .event_service import EventService
 from .event_type_service import EventTypeService
-from .interceptor import Edge
 from .meter import Meter
 from .webhook_service import WebhookService
 
@@ -77,15 +77,16 @@ class RpcServer:
         self._edge = Edge(door, meter)
         self._events = events
         self._server = grpc.aio.server(
-            interceptors=[self._edge],
+            handlers=[self._edge],
             options=[*OPTIONS, ("grpc.so_reuseport", int(share_port))],
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
-        webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, self._server)
-        event_service_pb2_grpc.add_EventServiceServicer_to_server(events, self._server)
-        event_type_service_pb2_grpc.add_EventTypeServiceServicer_to_server(event_types, self._server)
-        delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(deliveries, self._server)
-        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server(api_keys, self._server)
+        edge: Any = self._edge  # which is no server, as the stubs' types would have it
+        webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, edge)
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(events, edge)
+        event_type_service_pb2_grpc.add_EventTypeServiceServicer_to_server(event_types, edge)
+        delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(deliveries, edge)
+        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server(api_keys, edge)
         services = [
             file.DESCRIPTOR.services_by_name[name]
             for file in (
@@ -100,8 +101,9 @@ class RpcServer:
         check_complete(f"{service.name}/{method.name}" for service in services for method in service.methods)
         self._names = [service.full_name for service in services]
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        _add_reflection(self._server, [*self._names, health.SERVICE_NAME])
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, edge)
+        _add_reflection(self._edge, [*self._names, health.SERVICE_NAME])
+        self._edge.queue_apart(self._server)
 
     async def start(self, address: str) -> int:
         """Listens; returns the real port. Raises OSError when the address can't be had, ValueError for bad files."""
@@ -135,16 +137,14 @@ class RpcServer:
             await asyncio.wait_for(self._edge.idle.wait(), timeout=5)
 
 
-def _add_reflection(server: grpc.aio.Server, names: list[str]) -> None:
+def _add_reflection(edge: Edge, names: list[str]) -> None:
     """Under both names: grpcio-reflection knows `v1alpha` only, and `v1` has the same messages on the wire."""
-    names = [*names, reflection.SERVICE_NAME, V1_REFLECTION]
-    reflection.enable_server_reflection(names, server)
-    servicer: Any = reflection.aio.ReflectionServicer(names)
+    both = [reflection.SERVICE_NAME, V1_REFLECTION]
+    servicer: Any = reflection.aio.ReflectionServicer([*names, *both])
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(V1_REFLECTION, {"ServerReflectionInfo": handler}),)
-    )
+    for name in both:
+        edge.add_registered_method_handlers(name, {"ServerReflectionInfo": handler})

@@ -194,9 +194,13 @@ class KnownTypes:
         self._read_at = float("-inf")  # monotonic
         self._reading = asyncio.Lock()
 
+    def sure_of(self, name: str) -> bool:
+        """Whether a type is known for certain, without asking the database."""
+        return (self._open or name in self._names) and time.monotonic() - self._read_at <= STALE_AFTER
+
     async def require(self, name: str) -> None:
         """Raises EventTypeUnknown, naming the nearest. Asks the database before it says no."""
-        if self._stale or not (self._open or name in self._names):
+        if not self.sure_of(name):
             await self.refresh()
         if not self._open and name not in self._names:
             raise event_type.unknown(name, self._names)
@@ -218,7 +222,3 @@ class KnownTypes:
                 began = time.monotonic()
                 self._names = await self._store.enforced_schemas()
                 self._read_at = began
-
-    @property
-    def _stale(self) -> bool:
-        return time.monotonic() - self._read_at > STALE_AFTER

@@ -83,7 +83,7 @@ class GroupCommit:
 
     async def emit(self, event: Event) -> Emitted:
         """Raises IdempotencyKeyReused, BacklogFull, ShuttingDown, DatabaseUnavailable."""
-        result = (await self._submit([event], atomic=False))[0]
+        result = (await self._enqueue([event], atomic=False))[0]
         if isinstance(result, errors.IdempotencyKeyReused):
             raise result
         return result
@@ -91,19 +91,19 @@ class GroupCommit:
     async def emit_all(self, events: Sequence[Event]) -> list[Emitted]:
         """All or none; the same errors as `emit`."""
         atomic = any(event.idempotency_key is not None for event in events)
-        return [r for r in await self._submit(events, atomic=atomic) if isinstance(r, Emitted)]
+        return [r for r in await self._enqueue(events, atomic=atomic) if isinstance(r, Emitted)]
 
     def submit(self, events: Sequence[Event]) -> asyncio.Future[list[Result]]:
         """For streams: several events, each on its own; the future holds a result for each. Raises BacklogFull …"""
         return self._enqueue(events, atomic=False)
 
-    async def _submit(self, events: Sequence[Event], *, atomic: bool) -> list[Result]:
-        return await self._enqueue(events, atomic=atomic)
-
     def _enqueue(self, events: Sequence[Event], *, atomic: bool) -> asyncio.Future[list[Result]]:
         if self._stopping:
             raise errors.ShuttingDown
-        size = sum(len(event.payload) for event in events)
+        size = expected = 0
+        for event in events:
+            size += len(event.payload)
+            expected += self._fan_out.get((event.tenant_id, event.type), 1)
         if self._queued and (
             self._queued + len(events) > self._max_queued or self._queued_bytes + size > MAX_QUEUED_BYTES
         ):
@@ -112,7 +112,6 @@ class GroupCommit:
         if not events:
             done.set_result([])
             return done
-        expected = sum(self._fan_out.get((event.tenant_id, event.type), 1) for event in events)
         self._queue.append(_Submission(events, atomic, done, expected, size))
         self._queued += len(events)
         self._queued_bytes += size

@@ -1,0 +1,45 @@
+"""What a server's process does once it has started."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from hookpost_server.cli.running import COLLECT_AFTER, settle
+
+
+class Ring:
+    """Refers to itself: only the garbage collector can remove it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+def test_the_collector_goes_through_what_came_after_the_start_only() -> None:
+    started = Ring()
+
+    settle()
+
+    assert gc.get_freeze_count() > 0
+    assert not any(each is started for each in gc.get_objects())
+    assert gc.get_threshold()[0] == COLLECT_AFTER
+
+
+def test_what_the_start_left_behind_is_removed_and_what_comes_after_it_too() -> None:
+    left, rings = weakref.ref(Ring()), []
+
+    settle()
+    assert left() is None
+
+    while (not rings or rings[0]() is not None) and len(rings) < 10 * COLLECT_AFTER:
+        rings.append(weakref.ref(Ring()))
+    assert rings[0]() is None
