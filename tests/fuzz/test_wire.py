@@ -35,7 +35,12 @@ METHODS = [
     for method in service.methods
     if not (method.client_streaming or method.server_streaming)
 ]
-NEVER = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}
+NEVER = {
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -60,10 +65,10 @@ async def test_wire_messages(request: pytest.FixtureRequest, client: Client) -> 
         for method in METHODS:
             call = client.channel.unary_unary(method, lambda data: data, lambda data: data)
             data = some_bytes(chance)
-            began = time.monotonic()
+            began = time.process_time()  # the server is in this process
             code = await end_of(call(data, timeout=10))
             assert code not in NEVER, (method, data, code)
-            assert time.monotonic() - began < HANG, (method, data)
+            assert time.process_time() - began < HANG, (method, data)
         if time.monotonic() >= end:
             return
 
