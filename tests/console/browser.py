@@ -43,11 +43,15 @@ class Window:
 
     page: Page
     root: str
+    scripted: bool = True
     faults: list[str] = field(default_factory=list)
     expected: tuple[str, ...] = ()  # parts of console errors that the test provokes
 
     async def go(self, path: str) -> None:
+        """Until scripts have come too, if any run."""
         await self.page.goto(self.root + path)
+        if self.scripted:
+            await self.page.locator("html[data-ready]").wait_for()
 
     @property
     def path(self) -> str:
@@ -69,7 +73,7 @@ async def window(browser: Browser, root: str, **options: Any) -> AsyncIterator[W
     """A fresh profile. Fails at its end if there was an error, or a request to another host."""
     context = await browser.new_context(**({"viewport": WIDE, "reduced_motion": "reduce"} | options))
     context.set_default_timeout(15_000)
-    opened = Window(await context.new_page(), root)
+    opened = Window(await context.new_page(), root, options.get("java_script_enabled", True))
     opened.page.on("console", opened._said)
     opened.page.on("request", opened._asked)
     opened.page.on("pageerror", lambda error: opened.faults.append(f"{opened.path}: {error}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
@@ -36,7 +37,9 @@ class Console:
         """Without `keys` nobody signs in. `alarm`: for how many seconds deliveries have stalled; None: they flow."""
         assets = Assets()
         door = Door(keys, sessions)
-        guard = Guard(parts, Renderer(assets), door, hosts, alarm)
+        self._renderer = Renderer(assets)
+        self._warming: asyncio.Task[None] | None = None
+        guard = Guard(parts, self._renderer, door, hosts, alarm)
         application = web.Application(middlewares=[guard.middleware], client_max_size=MAX_FORM)
         application.on_response_prepare.append(secure)
         application.router.add_get("/static/{path:.*}", assets.serve)
@@ -53,9 +56,12 @@ class Console:
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         chosen: int = self._runner.addresses[0][1]
+        self._warming = asyncio.create_task(self._renderer.warm_up(), name="console-templates")
         return chosen
 
     async def stop(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
         await self._runner.cleanup()
 
 
