@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..domain import ids
-from . import charts, figures
+from . import charts, figures, paging
 from .assets import Assets
 from .icons import ICONS
 from .nav import NAV
@@ -83,6 +83,7 @@ class Renderer:
             "asset": self._assets.path,
             "visit": visit,
             "url": visit.url,
+            "paged": lambda path, older, query: paging.pages(visit, path, older, query),
             "nav": NAV,
             "theme": theme if theme in THEMES else "",
             "keys_off": visit.cookie("hookpost-keys") == "off",
