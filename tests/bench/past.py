@@ -39,10 +39,10 @@ ATTEMPTS = f"""
 QUEUED = f"""
     insert into deliveries (tenant_id, id, event_id, webhook_id, type, due_at)
     select $5, {_DELIVERY}, event, webhook, 'Bench.H0000', now() from {_ROWS}"""
-# Each event of a log is for FAN_OUT webhooks. Of 50 deliveries one failed by its answer, one without any; these alone
-# have their attempt.
+# Each event of a log is for FAN_OUT webhooks. Of 50 deliveries of each webhook one failed by its answer and one without
+# any; these alone have their attempt.
 FAN_OUT = 10
-_FANNED = f"""(select *, m % 50 = 7 as refused, m % 50 = 8 as silent
+_FANNED = f"""(select *, (m + m / 100) % 50 = 7 as refused, (m + m / 100) % 50 = 8 as silent
                from (select n * {FAN_OUT} + k as m, {_ID} as event,
                          ($4::uuid[])[1 + (n * {FAN_OUT} + k) % cardinality($4::uuid[])] as webhook
                      from generate_series(0, $3::bigint - 1) n, generate_series(0, {FAN_OUT - 1}) k) each) made"""
