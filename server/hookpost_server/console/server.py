@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
@@ -38,7 +37,6 @@ class Console:
         assets = Assets()
         door = Door(keys, sessions)
         self._renderer = Renderer(assets)
-        self._warming: asyncio.Task[None] | None = None
         guard = Guard(parts, self._renderer, door, hosts, alarm)
         application = web.Application(middlewares=[guard.middleware], client_max_size=MAX_FORM)
         application.on_response_prepare.append(secure)
@@ -56,12 +54,13 @@ class Console:
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         chosen: int = self._runner.addresses[0][1]
-        self._warming = asyncio.create_task(self._renderer.warm_up(), name="console-templates")
         return chosen
 
+    async def warm_up(self) -> None:
+        """Makes ready what the first visitor would wait for."""
+        await self._renderer.warm_up()
+
     async def stop(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
         await self._runner.cleanup()
 
 
