@@ -45,7 +45,7 @@ descriptor: ready-dev ## the API as a descriptor set, build/hookpost.binpb, for 
 	$(BIN)/buf build -o build/hookpost.binpb
 
 screenshots: ready-dev ## pictures of the console's pages in both themes, into tests/console/screenshots
-	@HOOKPOST_TEST_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/console/test_browser.py
+	@HOOKPOST_TEST_SCREENSHOTS=1 $(BIN)/python -m pytest -q -m long -k for_everybody tests/console
 
 bench: ready-dev ## measure throughput and latency beside the naive design and the raw limits
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -222,6 +222,8 @@ class _Server:
                 metrics = await listening.start(self._listener, self._config.metrics_address, listening.METRICS_SETTING)
                 console = await listening.start(self._console, self._config.console_address, listening.CONSOLE_SETTING)
                 self._gate.own_ports.update(each.port for each in (address, metrics, console) if each)
+                if console is not None:
+                    helpers.insert(0, background.create_task(self._console.warm_up(), name="console-templates"))
                 if metrics is not None:
                     helpers.insert(0, background.create_task(self._watch.run(), name="watch"))
                 await self._rpc.set_serving(True)

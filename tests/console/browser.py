@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +21,7 @@ needs_browser = pytest.mark.skipif(
     not CHROMIUM,
     reason="no Chromium: apt-get install chromium (make test does it for root), or set HOOKPOST_TEST_CHROMIUM",
 )
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 320, "height": 700}
 # WCAG 2.2 AA, and what axe's authors call good practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -42,11 +43,15 @@ class Window:
 
     page: Page
     root: str
+    scripted: bool = True
     faults: list[str] = field(default_factory=list)
     expected: tuple[str, ...] = ()  # parts of console errors that the test provokes
 
     async def go(self, path: str) -> None:
+        """Until scripts have come too, if any run."""
         await self.page.goto(self.root + path)
+        if self.scripted:
+            await self.page.locator("html[data-ready]").wait_for()
 
     @property
     def path(self) -> str:
@@ -68,7 +73,7 @@ async def window(browser: Browser, root: str, **options: Any) -> AsyncIterator[W
     """A fresh profile. Fails at its end if there was an error, or a request to another host."""
     context = await browser.new_context(**({"viewport": WIDE, "reduced_motion": "reduce"} | options))
     context.set_default_timeout(15_000)
-    opened = Window(await context.new_page(), root)
+    opened = Window(await context.new_page(), root, options.get("java_script_enabled", True))
     opened.page.on("console", opened._said)
     opened.page.on("request", opened._asked)
     opened.page.on("pageerror", lambda error: opened.faults.append(f"{opened.path}: {error}"))
@@ -110,11 +115,12 @@ async def sideways(page: Page) -> list[int]:
 
 
 async def pictures(page: Page, name: str) -> None:
-    """Of both themes and of a narrow window, into a folder that git ignores, for people to look at; if they want."""
+    """Of both themes, wide and narrow, into a folder that git ignores, for people to look at; if they want."""
     if not os.environ.get("HOOKPOST_TEST_SCREENSHOTS"):
         return
     SCREENSHOTS.mkdir(exist_ok=True)
-    for kind, width, theme in (("narrow", 320, "light"), ("dark", 1280, "dark"), ("light", 1280, "light")):
-        await page.set_viewport_size({"width": width, "height": 800})
-        await page.emulate_media(color_scheme=theme)
-        await page.screenshot(path=SCREENSHOTS / f"{name}-{kind}.png", full_page=True)
+    for kind, size in (("narrow", NARROW), ("wide", WIDE)):
+        await page.set_viewport_size(size)
+        for theme in THEMES:
+            await page.emulate_media(color_scheme=theme)
+            await page.screenshot(path=SCREENSHOTS / f"{name}-{kind}-{theme}.png", full_page=True)

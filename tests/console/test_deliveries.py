@@ -69,6 +69,8 @@ async def test_a_failure_is_explained(visitor: Visitor, client: Client, receiver
     page = await visitor.get(f"{path}/why")
     assert "Failed: 127.0.0.1" in page.words and "2 attempts were made" in page.words
     assert "The receiver wants authentication" in page.words and "It was tried again." in page.words
+    page = await visitor.get(f"{path}/why", **{"Accept-Language": "es"})
+    assert "El receptor pide autenticación" in page.words and "Se intentó de nuevo." in page.words
     page = await visitor.get(f"{path}/attempts")
     assert page.text.count("<tr data-row>") == 2 and "the schedule" in page.words
     assert code(await visitor.get(f"{path}/response")) == "who?", "the last attempt's, unless another is named"

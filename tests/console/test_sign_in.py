@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from hookpost_server.actions import failure_limit
 from hookpost_server.domain import ids
-from hookpost_server.domain.api_key import Scope
+from hookpost_server.domain.api_key import ApiKey, Scope
 from tests.rpc.serving import eventually
 
 from .locked import Locked, sign_in
@@ -103,8 +103,30 @@ async def test_a_use_keeps_a_session(place: Locked, visitor: Visitor) -> None:
         "update console_sessions set last_use_time = now() - interval '29 minutes' where key_id = $1", key.id
     )
     assert (await visitor.get("/webhooks")).path == "/webhooks"
+    assert await idle(place, key) < 60
+
+
+async def idle(place: Locked, key: ApiKey) -> float:
+    """Seconds since the session of a key was used."""
     age = await place.sql("select now() - last_use_time from console_sessions where key_id = $1", key.id)
-    assert age.total_seconds() < 60
+    return float(age.total_seconds())
+
+
+async def test_what_a_page_asks_by_itself_keeps_no_session(place: Locked, visitor: Visitor) -> None:
+    key, text = await place.key()
+    await sign_in(visitor, text)
+    last_use = "update console_sessions set last_use_time = now() - interval '{} minutes' where key_id = $1"
+    await place.sql(last_use.format(29), key.id)
+    poll = {"HX-Request": "true", "X-Poll": "true", "HX-Current-URL": f"http://{visitor.address}/system?a=b"}
+    assert (await visitor.get("/system", **poll)).status == 200
+    async with visitor.session.get(
+        f"http://{visitor.address}/live/stream", headers={"Accept": "text/event-stream"}
+    ) as answer:
+        assert answer.status == 200
+    assert await idle(place, key) > 28 * 60
+    await place.sql(last_use.format(31), key.id)
+    page = await visitor.get("/system", **poll)
+    assert (page.status, page.headers["HX-Redirect"]) == (401, "/sign-in?next=%2Fsystem%3Fa%3Db")
 
 
 async def test_a_revoked_key_ends_its_sessions(place: Locked, visitor: Visitor) -> None:

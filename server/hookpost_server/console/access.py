@@ -27,13 +27,16 @@ class Door:
         """Whether nobody needs to sign in."""
         return self._keys is None
 
-    async def caller(self, session: str) -> Principal:
-        """Who a session belongs to, if there is one; NOBODY once it is over, or its key works no more."""
+    async def caller(self, session: str, *, used: bool) -> Principal:
+        """Who a session belongs to, if there is one; NOBODY once it is over, or its key works no more.
+
+        `used`: somebody is there, so the session goes on.
+        """
         if self._keys is None:
             return ANYBODY
         if not session:
             return NOBODY
-        key_id = await self._sessions.key_of(session)
+        key_id = await self._sessions.key_of(session, used=used)
         return NOBODY if key_id is None else await self._keys.still(key_id) or NOBODY
 
     async def sign_in(self, text: str, session: str, address: str) -> bool:

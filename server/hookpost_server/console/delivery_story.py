@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from ..domain import ids
 from ..domain.delivery import Attempt, Delivery, Result, State
-from ..domain.explain import cause_of, explain, following
+from ..domain.explain import cause_of
 from .figures import span
 from .outcomes import of_attempt
 from .texts import Texts
+from .translation import explained
 
 MOST_STEPS = 5  # attempts on the line: the first and the last ones
 
@@ -87,13 +88,13 @@ def _step(attempt: Attempt, t: Texts) -> Step:
                 attempt.number)  # fmt: skip
 
 
-def reasons(delivery: Delivery) -> list[Reason]:
-    """Newest first, in English."""
+def reasons(delivery: Delivery, t: Texts) -> list[Reason]:
+    """Newest first."""
     found: list[Reason] = []
     causes: list[str] = []
     for attempt in _failed(delivery.attempts):
         cause = cause_of(attempt)
-        text = explain(attempt, following(delivery, last=attempt is delivery.attempts[-1]))
+        text = explained(attempt, t, delivery)
         if causes and causes[-1] == cause and found[-1].last == attempt.number - 1:
             found[-1] = Reason(found[-1].first, attempt.number, text)
         else:

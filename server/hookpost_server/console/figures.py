@@ -9,6 +9,7 @@ from ..domain.health import Health
 from .texts import Texts
 
 NONE = "–"
+COUNTED_BACK = 24 * 3600.0  # seconds
 _SPANISH = str.maketrans(",.", ".,")
 GOOD, FAIR = 0.99, 0.90  # success rates from which on a webhook is well, or so-so
 
@@ -43,8 +44,10 @@ def span(seconds: float | None) -> str:
 
 
 def ago(moment: datetime, now: float, t: Texts) -> str:
-    """ "3 min ago", "in 12 s" or "now"."""
+    """ "3 min ago", "in 12 s" or "now"; the time itself once days are more than a reader wants to count back."""
     seconds = now - moment.timestamp()
+    if seconds > COUNTED_BACK:
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if abs(seconds) < 1:
         return t("time.now")
     return t("time.ago", span=span(seconds)) if seconds > 0 else t("time.ahead", span=span(-seconds))

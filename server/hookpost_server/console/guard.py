@@ -117,7 +117,7 @@ class Guard:
     async def _answered(self, visit: Visit, handler: Next, session: str) -> web.StreamResponse:
         request = visit.request
         try:
-            visit.enter(await self._door.caller(session))
+            visit.enter(await self._door.caller(session, used=not visit.unattended))
             act_as(Actor(*_actor(visit), request.remote or "", visit.caller.tenant_id))
             if request.method not in SAFE and not await self._ours(visit):
                 return visit.page("error.html", status=403, kind="csrf", detail="")
@@ -196,7 +196,10 @@ def _kind(status: int) -> str:
 
 def _to_sign_in(visit: Visit) -> web.Response:
     request = visit.request
-    target = visit.url("/sign-in", next=request.path_qs if request.method in SAFE else "")
+    page = urlsplit(request.headers.get("HX-Current-URL", ""))  # that the part is on
+    shown = f"{page.path}?{page.query}" if page.query else page.path
+    following = shown if visit.partial else request.path_qs if request.method in SAFE else ""
+    target = visit.url("/sign-in", next=following)
     if visit.partial:
         return web.Response(status=401, headers={"HX-Redirect": target})
     return visit.see(target)

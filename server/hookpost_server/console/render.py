@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..domain import ids
-from . import charts, figures
+from . import charts, figures, paging
 from .assets import Assets
 from .icons import ICONS
 from .nav import NAV
@@ -21,37 +23,51 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "templates"
 THEMES = ("light", "dark")
+WARM_UP_AFTER, WARM_UP_PAUSE = 1.0, 0.03  # seconds
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """One for the process, whatever consoles it has: to compile all templates takes half a second."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals |= {
+        "icons": ICONS,
+        "id_text": ids.text,
+        "grade": figures.grade,
+        "span": figures.span,
+        "exact": figures.exact,
+        "spark": charts.spark,
+        "version": __version__,
+    }
+    return environment
 
 
 class Renderer:
-    """One for the process; templates are compiled when first used."""
+    """Templates are compiled when first used, or by `warm_up` before that."""
 
     def __init__(self, assets: Assets) -> None:
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(FOLDER),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.globals |= {
-            "asset": assets.path,
-            "icons": ICONS,
-            "id_text": ids.text,
-            "grade": figures.grade,
-            "span": figures.span,
-            "exact": figures.exact,
-            "spark": charts.spark,
-            "version": __version__,
-        }
+        self._environment = _environment()
+        self._assets = assets
+
+    async def warm_up(self) -> None:
+        """Compiles one template after another, with pauses, so that no visitor waits for it and no delivery either."""
+        await asyncio.sleep(WARM_UP_AFTER)
+        for name in self._environment.list_templates():
+            await asyncio.to_thread(self._environment.get_template, name)
+            await asyncio.sleep(WARM_UP_PAUSE)
 
     def render(self, template: str, visit: Visit, **context: Any) -> str:
         """The page. Besides `context`, every template has what `_always` lists."""
         return self._environment.get_template(template).render(**self._always(visit), **context)
 
-    @staticmethod
-    def _always(visit: Visit) -> dict[str, Any]:
+    def _always(self, visit: Visit) -> dict[str, Any]:
         t = visit.texts
         theme = visit.cookie("hookpost-theme")
 
@@ -64,8 +80,10 @@ class Renderer:
 
         return {
             "t": t,
+            "asset": self._assets.path,
             "visit": visit,
             "url": visit.url,
+            "paged": lambda path, older, query: paging.pages(visit, path, older, query),
             "nav": NAV,
             "theme": theme if theme in THEMES else "",
             "keys_off": visit.cookie("hookpost-keys") == "off",

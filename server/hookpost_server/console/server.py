@@ -36,7 +36,8 @@ class Console:
         """Without `keys` nobody signs in. `alarm`: for how many seconds deliveries have stalled; None: they flow."""
         assets = Assets()
         door = Door(keys, sessions)
-        guard = Guard(parts, Renderer(assets), door, hosts, alarm)
+        self._renderer = Renderer(assets)
+        guard = Guard(parts, self._renderer, door, hosts, alarm)
         application = web.Application(middlewares=[guard.middleware], client_max_size=MAX_FORM)
         application.on_response_prepare.append(secure)
         application.router.add_get("/static/{path:.*}", assets.serve)
@@ -54,6 +55,10 @@ class Console:
         await web.TCPSite(self._runner, host, port).start()
         chosen: int = self._runner.addresses[0][1]
         return chosen
+
+    async def warm_up(self) -> None:
+        """Makes ready what the first visitor would wait for."""
+        await self._renderer.warm_up()
 
     async def stop(self) -> None:
         await self._runner.cleanup()

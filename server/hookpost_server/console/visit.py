@@ -75,6 +75,12 @@ class Visit:
         """Whether the script asks for a part of a page."""
         return self.request.headers.get("HX-Request") == "true"
 
+    @property
+    def unattended(self) -> bool:
+        """Whether the page asks by itself, again and again, though nobody may be looking: a poll, or a stream."""
+        headers = self.request.headers
+        return "X-Poll" in headers or headers.get("Accept") == "text/event-stream"
+
     def cookie(self, name: str) -> str:
         return self.request.cookies.get(name, "")
 

@@ -20,6 +20,7 @@ from ..domain.envelope import Format
 from ..domain.errors import Violation
 from ..domain.webhook import Settings
 from .texts import Texts
+from .translation import Fault, fault
 
 PREFIX = "webhook."
 SCHEDULES = {schedule.name.lower(): schedule for schedule in retry.Schedule}
@@ -27,14 +28,6 @@ FORMATS = {form.name.lower(): form for form in Format}
 MAX_ROWS = headers.MAX_HEADERS + 1
 ORDER = ("name", "url", "event_types", "headers", "retry_policy", "timeout", "payload_format", "max_in_flight")
 ADVANCED = ("headers", "retry_policy", "timeout", "payload_format", "max_in_flight", "rate_limit", "labels")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a field."""
-
-    text: str
-    english: bool = True  # whatever the page's language
 
 
 Faults = dict[str, list[Fault]]  # by field; a header row's is `headers.2`
@@ -181,10 +174,10 @@ class Form:
             if row.name:
                 seen.add(row.name.lower())
             if wrong:
-                faults[f"headers.{index}"] = [Fault(t(wrong), english=False)]
+                faults[f"headers.{index}"] = [Fault(t(wrong))]
         return faults
 
-    def faults(self, violations: Iterable[Violation], rows: Faults) -> Faults:
+    def faults(self, violations: Iterable[Violation], rows: Faults, t: Texts) -> Faults:
         """By field of the form, those of rows included."""
         found: Faults = dict(rows)
         for violation in violations:
@@ -194,7 +187,7 @@ class Form:
                 name = f"headers.{index}"
                 if name in rows:
                     continue
-            found.setdefault(name, []).append(Fault(violation.description))
+            found.setdefault(name, []).append(fault(violation.description, t))
         return {name: found[name] for name in sorted(found, key=_place)}
 
     def _row_of(self, path: str) -> int | None:

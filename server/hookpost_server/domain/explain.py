@@ -104,36 +104,60 @@ def explain(attempt: Attempt, following: str = "") -> str:
     return f"{text} {following}".rstrip()
 
 
-def explain_wait(delivery: Delivery, held_for: float | None) -> str:
-    """Why no attempt is made though one is due, or was made; empty when the attempts tell all.
+# Why no attempt is made though one is due, and what comes after a failed one.
+WAITS = {
+    "expired": "Given up without a further attempt: the receiver was down for so long that it came too late. "
+    "Redeliver it once the receiver is back.",
+    "held": "Held back, with no attempt used up: the receiver has failed several times in a row and is thought to be "
+    "down. It is tried again in {seconds} s, with one delivery; the others follow once that succeeds.",
+    "held-now": "Held back, with no attempt used up: the receiver has failed several times in a row and is thought to "
+    "be down. It is tried again now, with one delivery; the others follow once that succeeds.",
+}
+FOLLOWING = {
+    "tried": "It was tried again.",
+    "ended": "It is not tried again by itself.",
+    "under-way": "The next attempt is under way, or about to be.",
+    "disabled": "The webhook is disabled: the next attempt waits until it is enabled.",
+    "suspended": "The webhook is suspended: the next attempt waits until it is enabled.",
+    "due": "The next attempt is due at {time} UTC.",
+}
+
+
+def wait_of(delivery: Delivery, held_for: float | None) -> tuple[str, dict[str, str]]:
+    """The name in WAITS and its values; no name when the attempts tell all.
 
     `held_for`: seconds until the webhook is tried again; None if it is not held back.
     """
     if delivery.expired:
-        return (
-            "Given up without a further attempt: the receiver was down for so long that it came too late. "
-            "Redeliver it once the receiver is back."
-        )
+        return "expired", {}
     if delivery.state is State.PENDING and held_for is not None:
-        when = f"in {held_for:.0f} s" if held_for else "now"
-        return (
-            "Held back, with no attempt used up: the receiver has failed several times in a row and is thought to be "
-            f"down. It is tried again {when}, with one delivery; the others follow once that succeeds."
-        )
-    return ""
+        return ("held", {"seconds": f"{held_for:.0f}"}) if held_for else ("held-now", {})
+    return "", {}
+
+
+def explain_wait(delivery: Delivery, held_for: float | None) -> str:
+    """Why no attempt is made though one is due, or was made; empty when the attempts tell all."""
+    name, values = wait_of(delivery, held_for)
+    return WAITS[name].format(**values) if name else ""
+
+
+def following_of(delivery: Delivery, *, last: bool) -> tuple[str, dict[str, str]]:
+    """What came after a failed attempt, or will: the name in FOLLOWING and its values."""
+    if not last:
+        return "tried", {}
+    if delivery.state is not State.PENDING or delivery.webhook_state is None:
+        return "ended", {}
+    if delivery.under_way:
+        return "under-way", {}
+    if delivery.webhook_state is not webhook.State.ACTIVE:
+        return delivery.webhook_state.name.lower(), {}
+    return "due", {"time": f"{delivery.due_time:%Y-%m-%d %H:%M:%S}"}
 
 
 def following(delivery: Delivery, *, last: bool) -> str:
     """What came after a failed attempt, or will."""
-    if not last:
-        return "It was tried again."
-    if delivery.state is not State.PENDING or delivery.webhook_state is None:
-        return "It is not tried again by itself."
-    if delivery.under_way:
-        return "The next attempt is under way, or about to be."
-    if delivery.webhook_state is not webhook.State.ACTIVE:
-        return f"The webhook is {delivery.webhook_state.name.lower()}: the next attempt waits until it is enabled."
-    return f"The next attempt is due at {delivery.due_time:%Y-%m-%d %H:%M:%S} UTC."
+    name, values = following_of(delivery, last=last)
+    return FOLLOWING[name].format(**values)
 
 
 def cause_of(attempt: Attempt) -> str:

@@ -43,13 +43,13 @@ class Sessions:
     """
     USED = "update console_sessions set last_use_time = now() where digest = $1"
 
-    async def key_of(self, session: str) -> UUID | None:
-        """The key that opened a session; None once it is over. Asking is a use of it."""
+    async def key_of(self, session: str, *, used: bool) -> UUID | None:
+        """The key that opened a session; None once it is over. `used`: its idle time begins anew."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(self.KEY_OF, _digest(session), IDLE, LONGEST)
             if row is None:
                 return None
-            if row["stale"]:
+            if used and row["stale"]:
                 await connection.execute(self.USED, _digest(session))
         key_id: UUID = row["key_id"]
         return key_id

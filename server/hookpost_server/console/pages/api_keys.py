@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from aiohttp import web
@@ -14,6 +13,7 @@ from ...domain import errors, ids
 from ...domain.api_key import ALL_TENANTS, ApiKey, Scope
 from ..route import get, post
 from ..system_page import realm, system_page
+from ..translation import Fault, fault
 from ..visit import Visit
 
 SIZE = 25  # rows of a page
@@ -63,16 +63,16 @@ async def create(visit: Visit) -> web.Response:
             ALL_TENANTS if everywhere else visit.tenant_id, name, scopes, expire_time
         )
     except errors.InvalidFields as error:
-        faults: dict[str, list[Mapping[str, Any]]] = {}
+        faults: dict[str, list[Fault]] = {}
         for each in error.violations:
             field = each.field.removeprefix("api_key.")
-            faults.setdefault(field, []).append({"text": each.description, "english": True})
+            faults.setdefault(field, []).append(fault(each.description, visit.texts))
         return _form(visit, sent, faults, status=422)
     return visit.page("api_key_created.html", key=key, secret=secret)
 
 
 def _form(
-    visit: Visit, sent: MultiMapping[str], faults: Mapping[str, Sequence[Mapping[str, Any]]], status: int = 200
+    visit: Visit, sent: MultiMapping[str], faults: Mapping[str, Sequence[Fault]], status: int = 200
 ) -> web.Response:
     return visit.page(
         "api_key_new.html",

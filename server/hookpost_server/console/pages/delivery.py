@@ -9,7 +9,6 @@ from aiohttp import web
 from ...domain import errors, event, ids
 from ...domain.api_key import Scope
 from ...domain.delivery import Attempt, Delivery, State
-from ...domain.explain import explain_wait
 from ...domain.request import Request
 from ...domain.webhook import Webhook
 from .. import commands
@@ -18,6 +17,7 @@ from ..delivery_story import headline, reasons, steps
 from ..figures import span
 from ..outcomes import of_attempt, of_delivery
 from ..route import get, post
+from ..translation import waiting
 from ..visit import Visit
 
 TABS = ("request", "response", "attempts", "why")
@@ -43,7 +43,7 @@ async def show(visit: Visit) -> web.Response:
     elif tab == "attempts":
         context = {"verdicts": {each.number: of_attempt(each, visit.texts) for each in delivery.attempts}}
     elif tab == "why":
-        context = {"reasons": reasons(delivery)}
+        context = {"reasons": reasons(delivery, visit.texts)}
     webhook = await _webhook(visit, delivery)
     most = None if webhook is None else webhook.settings.retry_policy.max_attempts
     held_for = visit.parts.held_for(delivery.webhook_id)
@@ -55,7 +55,7 @@ async def show(visit: Visit) -> web.Response:
         webhook_id=ids.text(ids.WEBHOOK, delivery.webhook_id),
         verdict=of_delivery(delivery, visit.texts),
         headline=headline(delivery, most, visit.texts),
-        waits=explain_wait(delivery, held_for),
+        waits=waiting(delivery, held_for, visit.texts),
         steps=steps(delivery, visit.texts, held=held_for is not None),
         tabs=TABS,
         tab=tab,

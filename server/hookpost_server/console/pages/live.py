@@ -12,6 +12,7 @@ from ..route import get
 from ..visit import Visit
 
 SIZE = 25  # rows at first
+RECENT = 500  # events that are looked through for them; a filter may match none
 
 _streams = Streams()
 
@@ -20,7 +21,7 @@ async def show(visit: Visit) -> web.Response:
     """The newest events' deliveries; the stream goes on from the moment before they were read."""
     chosen = RequestFilter.read(visit.query, visit.parts.now())
     place = Place(await visit.parts.records.feed.position())
-    found, _ = await visit.parts.deliveries.list(visit.tenant_id, chosen.filter, limit=SIZE)
+    found, _ = await visit.parts.deliveries.list(visit.tenant_id, chosen.filter, limit=SIZE, scan=RECENT)
     return visit.page(
         "live.html",
         chosen=chosen,

@@ -23,6 +23,7 @@ from ...store.event_counts import EventCount
 from ...store.missed import Missed
 from ..picker import picker
 from ..route import get, post
+from ..translation import fault
 from ..visit import Visit
 from ..webhook_form import Faults, Form, unfolded
 
@@ -68,7 +69,8 @@ async def create(visit: Visit) -> web.Response:
             digest=_digest(sent),
         )
     except errors.InvalidFields as error:
-        return await _page(visit, form, faults=form.faults(error.violations, rows), copied=copied, status=422)
+        faults = form.faults(error.violations, rows, visit.texts)
+        return await _page(visit, form, faults=faults, copied=copied, status=422)
     created = visit.url(f"/webhooks/{ids.text(ids.WEBHOOK, webhook.id)}/created")
     return visit.see(created, "flash.created", name=settings.name)
 
@@ -76,11 +78,11 @@ async def create(visit: Visit) -> web.Response:
 async def check_url(visit: Visit) -> web.Response:
     """What this server thinks of a URL, while it is typed: advice only, the real checks come with every attempt."""
     text = visit.query.get("url", "").strip()
-    refusal, note = "", ""
+    refusal, note = None, ""
     try:
         url = visit.parts.rules.urls.check(text)
     except ValueError as error:
-        refusal = str(error) if text else ""
+        refusal = fault(str(error), visit.texts) if text else None
     else:
         note = await _look_up(visit, url)
     return visit.page("url_check.html", asked=bool(text), refusal=refusal, note=note)

@@ -48,7 +48,7 @@ async def save(visit: Visit) -> web.Response:
         overwrite = sent.get("do") == "overwrite"
         saved = await visit.parts.webhooks.update(visit.tenant_id, webhook.id, change, "" if overwrite else etag)
     except errors.InvalidFields as error:
-        faults = form.faults(error.violations, rows)
+        faults = form.faults(error.violations, rows, visit.texts)
         return await _page(visit, webhook, form, faults=faults, etag=etag, dirty=True, status=422)
     except errors.EtagMismatch:
         stale = _differing(webhook.settings, form, visit)

@@ -11,10 +11,10 @@ from ...actions.testing import subscribed
 from ...domain import errors, ids
 from ...domain.api_key import Scope
 from ...domain.delivery import Attempt
-from ...domain.explain import explain
 from ...domain.webhook import Webhook, changed
 from ..outcomes import first_line, of_attempt
 from ..route import get, post
+from ..translation import Fault, explained, fault
 from ..visit import Visit
 from ..webhook_form import Form
 from ..webhook_page import asked_for, webhook_page
@@ -42,7 +42,7 @@ async def send(visit: Visit) -> web.Response:
             visit.parts.rules.check(changed(webhook.settings, unsaved), prefix="")
         results = await _results(visit, webhook, chosen, unsaved) if "no-script" in sent else None
     except errors.InvalidFields as error:
-        refusal = "; ".join(each.description for each in error.violations)
+        refusal = [fault(each.description, visit.texts) for each in error.violations]
         return await _page(visit, webhook, offered, chosen, rows=[], refusal=refusal, status=422)
     rows = results if results is not None else [(name, None) for name in chosen]
     return await _page(visit, webhook, offered, chosen, rows=rows, unsaved=bool(unsaved))
@@ -68,7 +68,7 @@ def _told(attempt: Attempt, visit: Visit) -> dict[str, Any]:
         "verdict": of_attempt(attempt, visit.texts),
         "latency": attempt.latency,
         "line": first_line(attempt),
-        "why": explain(attempt),
+        "why": explained(attempt, visit.texts),
     }
 
 
@@ -94,7 +94,7 @@ async def _page(
     chosen: Sequence[str],
     *,
     rows: Sequence[tuple[str, Any]] | None = None,
-    refusal: str = "",
+    refusal: Sequence[Fault] = (),
     unsaved: bool = False,
     status: int = 200,
 ) -> web.Response:

@@ -35,7 +35,7 @@
     if (!answer.ok || !body) { location.href = link.href; return; }
     one("[data-here]", body)?.setAttribute("value", location.pathname + location.search);
     dialog.replaceChildren(body);
-    htmx.process(dialog);
+    window.htmx?.process(dialog);
     all("details.menu[open]").forEach((menu) => { menu.open = false; });
     dialog.showModal();
   };
@@ -169,6 +169,18 @@
     const fields = event.detail.formData;
     for (const name of [...fields.keys()]) if (fields.getAll(name).every((value) => value === "")) fields.delete(name);
   });
+  // htmx comes once the page has been seen. What was typed or chosen until then is told it again.
+  const typed = new Set(), note = (event) => typed.add(event.target);
+  document.addEventListener("input", note);
+  const late = document.createElement("script");
+  late.src = document.currentScript.dataset.htmx;
+  late.addEventListener("load", () => {
+    document.removeEventListener("input", note);
+    typed.forEach((each) => each.dispatchEvent(new Event("change", { bubbles: true })));
+    document.documentElement.dataset.ready = "";
+  });
+  addEventListener("load", () => requestAnimationFrame(() => setTimeout(() => document.head.append(late))));
+
   const trouble = one("#trouble");
   let failed = null;
   ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((type) => document.addEventListener(type, (event) => {
@@ -177,7 +189,6 @@
   }));
   document.addEventListener("htmx:afterSettle", () => {
     trouble.hidden = true;
-    times();
     only();
     when();
   });
@@ -190,12 +201,11 @@
     if (failed?.isConnected) htmx.trigger(failed, failed.matches("form") ? "submit" : "load");
   });
 
-  // Exact times in the reader's own zone.
-  const times = () => all("time[datetime]:not([data-local])").forEach((each) => {
+  // Exact times in the reader's own zone, made when somebody asks: a page has many.
+  on("mouseover", "time[datetime]:not([data-local])", (each) => {
     each.dataset.local = "";
     each.title += ` · ${new Date(each.dateTime).toLocaleString(document.documentElement.lang, { timeZoneName: "short" })}`;
   });
-  times();
 
   // Keys. Single characters can be switched off on the sheet (WCAG 2.1.4).
   let prefix = "";

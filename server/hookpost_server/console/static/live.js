@@ -36,7 +36,7 @@
     source.addEventListener("open", told);
     source.addEventListener("error", () => {
       tell("lost", pulse.dataset.lost);
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 4000); // an error page instead of a stream
+      if (source.readyState === EventSource.CLOSED) setTimeout(look, 4000); // a page instead of a stream
     });
     const heard = (event) => { if (event.lastEventId) last = event.lastEventId; };
     source.addEventListener("beat", heard);
@@ -48,6 +48,10 @@
     source.addEventListener("left-out", (event) => { leftOut += Number(event.data); told(); });
     source.addEventListener("gap", () => tell("lost", pulse.dataset.gap));
     source.addEventListener("again", open);
+  };
+  const look = async () => { // is it the page to sign in?
+    const answer = await fetch(location.href, { headers: { "X-Poll": "true" } }).catch(() => null);
+    if (answer?.redirected) location.reload(); else open();
   };
   pause.addEventListener("click", () => {
     paused = !paused;
