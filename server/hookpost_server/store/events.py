@@ -56,7 +56,8 @@ class Events:
     # are looked up once. `offset 0` keeps the order of the look-ups: without statistics the planner would begin with
     # all webhooks of the tenant, for each pattern. Every multi-row insert that can meet another's rows is sorted by its
     # key. An event that nobody subscribed to stays in `matched`, without a webhook, and takes no room; the others
-    # take it in their order, however they were joined. `changed_in` is given, because its default would be computed for each row.
+    # take it in their order, however they were joined. `changed_in` is given, because its default would be computed for
+    # each row.
     EMIT = """
         with input as (
             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[],
