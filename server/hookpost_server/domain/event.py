@@ -90,4 +90,6 @@ def patterns(event_type: str) -> list[str]:
 
 def iso_milliseconds(moment: datetime) -> str:
     """`2026-08-21T10:00:00.000Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"  # instead of +00:00
