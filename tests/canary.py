@@ -65,7 +65,7 @@ def found(text: str) -> list[str]:
     return [needle for needle in needles() if needle in text]
 
 
-TABLES = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+TABLES = "select quote_ident(relname) as name, quote_literal(relname) as literal from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
 
 
 async def search(url: str) -> None:
@@ -74,8 +74,8 @@ async def search(url: str) -> None:
     patterns = [f"%{_as_printed(form)}%" for form in forms]
     connection = await asyncpg.connect(url)
     try:
-        names = [row["relname"] for row in await connection.fetch(TABLES)]
-        looks = [f"(select '{name}' from {name} t where t::text like any($1) limit 1)" for name in names]
+        tables = await connection.fetch(TABLES)
+        looks = [f"(select {literal} from {name} t where t::text like any($1) limit 1)" for name, literal in tables]
         leaks = [row[0] for row in await connection.fetch(" union all ".join(looks), patterns)] if looks else []
     finally:
         await connection.close()

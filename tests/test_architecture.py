@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "store": {"domain", "failpoints"},
     "actions": {"domain", "store"},
     "rpc": {"domain", "store", "actions"},
-    "delivery": {"domain", "store", "failpoints"},
+    "delivery": {"domain", "store", "failpoints", "telemetry"},
     "console": {"domain", "store", "actions"},
     "monitoring": {"domain", "store"},
     "upkeep": {"domain", "store"},
@@ -58,6 +58,9 @@ ONLY_IN = {
     "jinja2": {"console"},
     "jsonschema_rs": {"domain"},
     "yarl": {"domain", "delivery"},
+    "httptools": {"delivery"},
+    "aiohappyeyeballs": {"delivery"},
+    "orjson": {"telemetry"},
     "click": {"cli"},
 }
 LONG_FOR_A_REASON: dict[str, str] = {}

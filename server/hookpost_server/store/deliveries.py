@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from ..domain.delivery import Claim, Record, State, Trigger
 from ..domain.event import Event
 from ..domain.health import BOUNDS
 from . import cursor as turns
+from .columns import json_of, sparse
 from .cursor import Cursor, Wanted
 from .database import Database
 from .delivery_log import DeliveryLog
@@ -221,16 +221,16 @@ class Deliveries(DeliveryLog):
                 [r.claim.tenant_id for r in records],
                 [r.claim.claim_count for r in records],
                 [int(r.conclusion.state) for r in records],
-                _sparse([None if (d := r.conclusion.delay) is None else timedelta(seconds=d) for r in records]),
+                sparse([None if (d := r.conclusion.delay) is None else timedelta(seconds=d) for r in records]),
                 [int(r.outcome.result) for r in records],
                 [r.outcome.status for r in records],
                 [r.start_time for r in records],
                 [int(r.latency * 1_000_000) for r in records],
                 [r.url for r in records],
-                _sparse([r.outcome.error or None for r in records]),
-                [_json(r.outcome.headers) for r in records],
+                sparse([r.outcome.error or None for r in records]),
+                [json_of(r.outcome.headers) for r in records],
                 [r.outcome.body for r in records],
-                _sparse([r.outcome.truncated or None for r in records]),
+                sparse([r.outcome.truncated or None for r in records]),
                 [r.webhook_version for r in records],
                 [positions[r.claim.id] for r in records],
                 [int(bound * 1_000_000) for bound in BOUNDS],
@@ -274,16 +274,6 @@ class Deliveries(DeliveryLog):
             await connection.execute(
                 self.CANCEL, [c.id for c in claims], [c.tenant_id for c in claims], [c.claim_count for c in claims]
             )
-
-
-def _sparse(values: list[Any]) -> list[Any]:
-    """Nothing at all if there are only nulls, which `unnest` reads beyond an array's end: each value costs."""
-    return values if any(value is not None for value in values) else []
-
-
-def _json(headers: Sequence[tuple[str, str]]) -> bytes:
-    """As `json.dumps`, which takes several times as long for so little."""
-    return ("[" + ", ".join([f"[{_quoted(name)}, {_quoted(value)}]" for name, value in headers]) + "]").encode()
 
 
 def _claim_from_row(row: Mapping[str, Any], deadline: float) -> Claim:

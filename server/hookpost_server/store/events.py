@@ -15,6 +15,7 @@ from .. import failpoints
 from ..domain import errors, ids
 from ..domain.delivery import Claim, Trigger
 from ..domain.event import Event, patterns
+from .columns import sparse
 from .database import Database, planned
 
 
@@ -131,7 +132,6 @@ class Events:
                     route_tenants.append(event.tenant_id)
                     route_patterns.append(pattern)
             event_routes.append(route)
-        keys = any(event.idempotency_key is not None for event in events)
         deadline = time.monotonic() + self._lease
         failpoints.hit("emit.unsent")
         rows = await connection.fetch(
@@ -141,8 +141,8 @@ class Events:
             [event.type for event in events],
             [event.payload for event in events],
             [event.occur_time for event in events],
-            [event.idempotency_key for event in events] if keys else [],  # null for all, as beyond any array's end
-            [event.fingerprint for event in events] if keys else [],
+            sparse([event.idempotency_key for event in events]),
+            sparse([event.fingerprint or None for event in events]),
             event_routes,
             route_ids,
             route_tenants,
@@ -150,7 +150,7 @@ class Events:
             room.deliveries,
             room.full,
             timedelta(seconds=self._lease),
-            [event.traceparent for event in events] if any(event.traceparent for event in events) else [],
+            sparse([event.traceparent for event in events]),
             room.full_tenants,
         )
         counts: list[int | None] = [None] * len(events)  # deliveries; None: the event was not stored
