@@ -65,7 +65,10 @@ def found(text: str) -> list[str]:
     return [needle for needle in needles() if needle in text]
 
 
-TABLES = "select quote_ident(relname) as name, quote_literal(relname) as literal from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+TABLES = """
+    select quote_ident(relname) as name, quote_literal(relname) as literal
+    from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+"""
 
 
 async def search(url: str) -> None:
