@@ -10,11 +10,12 @@ import pytest
 from hookpost_server.delivery import idle
 from hookpost_server.delivery.egress import KEEP_IDLE
 from hookpost_server.delivery.idle import Idle
-from hookpost_server.delivery.native_connection import Connection
+from hookpost_server.delivery.native_connection import READ_SIZE, Connection
 from hookpost_server.delivery.sender import MAX_LIFE
 
 from .wire import Receiver, receiving
 
+BUFFER = memoryview(bytearray(READ_SIZE))
 ORIGIN = (False, "127.0.0.1", 80)
 
 
@@ -33,7 +34,7 @@ async def kept() -> AsyncIterator[Idle]:
 
 async def connected(receiver: Receiver, kept: Idle, origin: tuple[bool, str, int] = ORIGIN) -> Connection:
     _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(origin, kept.ended), receiver.host, receiver.port
+        lambda: Connection(origin, BUFFER, kept.ended), receiver.host, receiver.port
     )
     return connection
 
@@ -92,7 +93,7 @@ async def test_one_that_its_receiver_closes_is_forgotten(receiver: Receiver, kep
     server = await asyncio.start_server(drop, "127.0.0.1")
     async with server:
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(ORIGIN, on_end), *server.sockets[0].getsockname()
+            lambda: Connection(ORIGIN, BUFFER, on_end), *server.sockets[0].getsockname()
         )
         kept.put(connection)
         await asyncio.wait_for(ended.wait(), 20)

@@ -13,8 +13,6 @@ from .egress import phase_of, word_for
 from .target import Origin
 
 READ_SIZE = 64 * 1024  # bytes
-# What was read is used before anything else is read, so all connections share one buffer.
-_BUFFER = memoryview(bytearray(READ_SIZE))
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -23,6 +21,7 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_answer",
         "_asked",
+        "_buffer",
         "_heard",
         "_on_end",
         "_outcome",
@@ -34,9 +33,13 @@ class Connection(asyncio.BufferedProtocol):
         "origin",
     )
 
-    def __init__(self, origin: Origin, on_end: Callable[[Connection], None]) -> None:
-        """`on_end` is told when the connection is closed."""
+    def __init__(self, origin: Origin, buffer: memoryview, on_end: Callable[[Connection], None]) -> None:
+        """All connections of a loop share the `buffer`: what was read into it is used before anything else is read.
+
+        `on_end` is told when the connection is closed.
+        """
         self.origin = origin
+        self._buffer = buffer
         self.born = asyncio.get_running_loop().time()
         self.left = 0.0  # loop time since which it is idle
         self._on_end = on_end
@@ -91,7 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _BUFFER
+        return self._buffer
 
     def buffer_updated(self, count: int) -> None:
         if self._outcome is None:  # nobody asked: the next answer would be another request's
@@ -99,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._heard = True
         try:
-            enough = self._answer.feed(_BUFFER[:count])
+            enough = self._answer.feed(self._buffer[:count])
         except NotHttpError:
             self._conclude(Outcome(result=Result.INVALID_RESPONSE, error="the answer is not HTTP"))
             self._transport.abort()

@@ -18,7 +18,7 @@ from .gate import Gate
 from .handshakes import Handshakes
 from .idle import Idle
 from .names import Names
-from .native_connection import Connection
+from .native_connection import READ_SIZE, Connection
 from .target import Target, target_of
 
 NEXT_ADDRESS_AFTER = 0.25  # seconds until the next address of a name is tried beside the one before (RFC 8305)
@@ -35,6 +35,7 @@ class NativeSender:
         self._handshakes = Handshakes()
         self._idle = Idle()
         self._busy: set[Connection] = set()
+        self._buffer = memoryview(bytearray(READ_SIZE))
 
     async def close(self) -> None:
         self._idle.close()
@@ -109,7 +110,7 @@ class NativeSender:
                 )
                 current.connected = True
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(target.origin, self._idle.ended),
+                    lambda: Connection(target.origin, self._buffer, self._idle.ended),
                     sock=made,
                     ssl=self._tls if target.tls else None,
                     server_hostname=target.host.rstrip(".") if target.tls else None,
