@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -113,6 +114,13 @@ async def test_streaks(
     found = await end(200)
     assert found.consecutive_failures == 0
     assert (found.last_success_time, found.last_failure_time) == (await last(State.SUCCEEDED), await last(State.FAILED))
+
+    # The last outcome of the batch is late, of an older claim of the first one's delivery: it is not a later success.
+    await making.queue(events, making.event(), making.event())
+    first, second = await making.claim_all(deliveries)
+    late = replace(first, claim_count=first.claim_count - 1)
+    await deliveries.record([record(first, 200), record(second, 404), record(late, 200)])
+    assert (await health_of(health, webhook)).consecutive_failures == 1
 
 
 async def test_the_oldest_pending_one(

@@ -212,8 +212,9 @@ class Deliveries(DeliveryLog):
         The others were claimed by somebody else since: their outcomes change nothing. Those of deleted webhooks stand
         at CANCELLED instead of PENDING.
         """
-        positions = {record.claim.id: position for position, record in enumerate(records)}  # the order they ended in
-        records = sorted(records, key=lambda record: record.claim.id)
+        # Their positions tell in which order they ended. An id may be there twice, once with an older claim.
+        positions = sorted(range(len(records)), key=lambda position: records[position].claim.id)
+        records = [records[position] for position in positions]
         async with self._database.by_ids() as connection:
             rows = await connection.fetch(
                 self.RECORD,
@@ -232,7 +233,7 @@ class Deliveries(DeliveryLog):
                 [r.outcome.body for r in records],
                 sparse([r.outcome.truncated or None for r in records]),
                 [r.webhook_version for r in records],
-                [positions[r.claim.id] for r in records],
+                positions,
                 [int(bound * 1_000_000) for bound in BOUNDS],
                 [r.composer_id for r in records],
                 [r.claim.webhook_id for r in records],
