@@ -28,6 +28,7 @@ from .courier import Courier
 from .lane import Lane, Load
 from .lanes import Lanes
 from .recorder import Recorder
+from .returns import Returns
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of payloads in memory
 CLAIM_EACH = 64  # deliveries of one webhook in one claim
@@ -57,6 +58,7 @@ class Dispatcher:
     ) -> None:
         self._deliveries = deliveries
         self._courier = courier
+        self._returns = Returns(courier)
         self._recorder = recorder
         self._breakers = breakers
         self._max_in_flight = max_in_flight
@@ -291,5 +293,5 @@ class Dispatcher:
             await self._courier.give_back(list(late.values()))
 
     def _return(self, claims: Sequence[Claim]) -> None:
-        if claims and self._tasks is not None:
-            self._tasks.create_task(self._courier.give_back(claims))
+        if self._tasks is not None:
+            self._returns.add(claims, self._tasks)
