@@ -39,12 +39,18 @@ async def test_one_statement_at_a_time(database: Database, sql: asyncpg.Connecti
     assert (await sql.fetchval(DUE), len(claims)) == (0, 10)
     giving_back = Returns(engine.courier)
     async with asyncio.TaskGroup() as tasks:
+
+        def add(claims: Sequence[Claim]) -> None:
+            if giving_back.add(claims):
+                tasks.create_task(giving_back.run())
+
         for start in range(0, 10, 2):
-            giving_back.add(claims[start : start + 2], tasks)
-        giving_back.add([], tasks)
+            add(claims[start : start + 2])
+        add([])
         await asyncio.sleep(0)
     assert await sql.fetchval(DUE) == 10
-    async with asyncio.TaskGroup() as tasks:  # and anew
-        giving_back.add(await making.claim_all(engine.deliveries), tasks)
+    assert not giving_back.add([])
+    assert giving_back.add(await making.claim_all(engine.deliveries)), "and anew"
+    await giving_back.run()
     assert await sql.fetchval(DUE) == 10
     await engine.sender.close()

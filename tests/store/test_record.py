@@ -330,3 +330,21 @@ async def test_the_clock_of_an_attempt_is_kept(webhooks: Webhooks, events: Event
     await deliveries.record([Record(claim, outcome, base.conclusion, "https://a.example/", moment, 0.0)])
     (attempt,) = (await deliveries.get(TENANT, claim.id)).attempts
     assert (attempt.start_time, attempt.url) == (moment, "https://a.example/")
+
+
+async def test_an_entry_is_read_as_of_one_moment(
+    webhooks: Webhooks, events: Events, deliveries: Deliveries, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outcome that is recorded between the look at the delivery and the look at its attempts is seen by neither."""
+    await making.webhook(webhooks)
+    await making.queue(events, making.event())
+    claim = await making.claim_one(deliveries)
+    waiting = "(select true from pg_advisory_xact_lock(7)) and d.state = 1 and d.claimed"
+    monkeypatch.setattr(Deliveries, "GET", Deliveries.GET.replace("d.state = 1 and d.claimed", waiting))
+    await sql.execute("select pg_advisory_lock(7)")
+    reading = asyncio.create_task(deliveries.get(TENANT, claim.id))
+    await making.blocked(sql, 1)
+    await deliveries.record([record(claim, 200)])
+    await sql.execute("select pg_advisory_unlock(7)")
+    found = await reading
+    assert (found.state, found.attempt_count, found.attempts) == (State.PENDING, 0, ())

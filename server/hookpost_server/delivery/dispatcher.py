@@ -293,5 +293,5 @@ class Dispatcher:
             await self._courier.give_back(list(late.values()))
 
     def _return(self, claims: Sequence[Claim]) -> None:
-        if self._tasks is not None:
-            self._returns.add(claims, self._tasks)
+        if self._tasks is not None and self._returns.add(claims):
+            self._tasks.create_task(self._returns.run())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from ..domain.delivery import Claim
@@ -16,13 +15,14 @@ class Returns:
         self._courier = courier
         self._claims: list[Claim] = []
 
-    def add(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
-        """Returns at once; `tasks` gets the task that gives them back, unless one is at it."""
-        if claims and not self._claims:
-            tasks.create_task(self._give_back())
+    def add(self, claims: Sequence[Claim]) -> bool:
+        """Whether `run` is to be started: it is not at work, and has some now."""
+        idle = not self._claims
         self._claims += claims
+        return idle and bool(claims)
 
-    async def _give_back(self) -> None:
+    async def run(self) -> None:
+        """Until none are left, those that are added meanwhile included."""
         while claims := self._claims[:STEP]:
             await self._courier.give_back(claims)
             del self._claims[: len(claims)]

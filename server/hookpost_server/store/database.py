@@ -199,6 +199,10 @@ class Database:
         """A transaction whose statements reach their rows by key, whatever the statistics say; see BY_KEY."""
         return self._planned(BY_KEY)
 
+    def at_one_moment(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """As `by_key`, for reads in several statements that are to see the same."""
+        return self._planned("set transaction isolation level repeatable read, read only;" + BY_KEY)
+
     def by_ids(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """A transaction for a statement on a list of ids; see BY_IDS."""
         return self._planned(BY_IDS)

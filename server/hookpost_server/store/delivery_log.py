@@ -74,7 +74,7 @@ class DeliveryLog:
 
     async def get(self, tenant_id: str, delivery_id: UUID) -> Delivery:
         """With its attempts and what it waits for. Raises NotFound."""
-        async with self._database.by_key() as connection:
+        async with self._database.at_one_moment() as connection:
             row = await connection.fetchrow(self.GET, delivery_id, tenant_id)
             if row is None:
                 raise errors.NotFound("delivery", ids.text(ids.DELIVERY, delivery_id))
