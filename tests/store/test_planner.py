@@ -33,6 +33,7 @@ from .conftest import LEASE, OpenDatabase
 from .making import TENANT
 
 ROWS = 200_000
+ROWS_OF_A_WEBHOOK = ROWS // 200
 LAST = UUID(int=2**128 - 1)
 ENOUGH = 8  # executions after which a prepared statement has its lasting plan
 
@@ -224,7 +225,9 @@ async def test_plans_of_empty_partitions_serve_full_ones(alone: Database, watche
         assert await rows_read(alone, watcher) - before < ROWS / 10, act.__name__
     # The rows were really there to be found, so that nothing was cheap for having nothing to do.
     assert await watcher.fetchval("select count(*) from deliveries where state = 2") == 200
-    assert {name: cost for name, cost in costs.items() if cost > 1000} == {}
+    # `forget` halves its way through ranges of pages: what it reads of them depends on the transactions' numbers.
+    assert costs.pop("forget") < ROWS / 10
+    assert {name: cost for name, cost in costs.items() if cost > ROWS_OF_A_WEBHOOK} == {}
 
 
 PLANNED = "select sum(generic_plans)::int as once, sum(custom_plans)::int as anew from pg_prepared_statements where"
