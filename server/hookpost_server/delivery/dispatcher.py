@@ -27,13 +27,13 @@ from .breakers import Breakers
 from .courier import Courier
 from .lane import Lane, Load
 from .lanes import Lanes
+from .pace import Pace
 from .recorder import Recorder
 from .returns import Returns
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of payloads in memory
 CLAIM_EACH = 64  # deliveries of one webhook in one claim
 LOOK_INTERVAL = 1.0  # seconds until claims that wait are given back when their webhook was stopped or deleted
-RECORDER_PAUSE = 0.05  # seconds to wait when outcomes come faster than they are written
 
 log = structlog.get_logger()
 
@@ -59,7 +59,6 @@ class Dispatcher:
         self._deliveries = deliveries
         self._courier = courier
         self._returns = Returns(courier)
-        self._recorder = recorder
         self._breakers = breakers
         self._max_in_flight = max_in_flight
         self._max_waiting = max_waiting
@@ -70,7 +69,7 @@ class Dispatcher:
         self._in_flight = 0
         self._running: dict[asyncio.Task[None], Claim] = {}
         self._behind = False  # the database may hold due work that memory had no room for
-        self._paused = False  # the recorder is full, and is looked at again soon
+        self._pace = Pace(lambda: recorder.full, self._start)
         self._alarm = Alarm()
         self._stopping = False
         self._tasks: asyncio.TaskGroup | None = None
@@ -199,10 +198,7 @@ class Dispatcher:
             return
         loop = asyncio.get_running_loop()
         while self._in_flight < self._max_in_flight and (lane := self._turns.next()):
-            if self._recorder.full:
-                if not self._paused:
-                    self._paused = True
-                    loop.call_later(RECORDER_PAUSE, self._unpause)
+            if self._pace.holds():
                 return
             self._turns.take()
             if lane.interval and (wait := lane.next_start - loop.time()) > 0:
@@ -213,6 +209,7 @@ class Dispatcher:
                 continue
             claim = self._lanes.take(lane)
             lane.started = True
+            self._pace.begin()
             epoch = self._breakers.begin(lane.webhook_id)
             lane.in_flight += 1
             self._turns.tenant(lane.tenant_id).in_flight += 1
@@ -221,10 +218,6 @@ class Dispatcher:
             self._offer(lane)
             task = self._tasks.create_task(self._attempt(lane, claim, epoch))
             self._running[task] = claim
-
-    def _unpause(self) -> None:
-        self._paused = False
-        self._start()
 
     def _resume(self, lane: Lane) -> None:
         """Back in turn after its rate limit held it."""
