@@ -180,6 +180,36 @@ def test_the_network_policy_denies_what_the_table_does() -> None:
     assert six["except"] == [str(network) for network in addresses.DENIED_IPV6]
 
 
-@pytest.mark.skipif(shutil.which("helm") is None, reason="needs helm")
-def test_helm_renders_the_chart() -> None:
+def rendered(*settings: str) -> dict[str, dict[str, Any]]:
+    """By kind, what Helm makes of the chart."""
+    command = ["helm", "template", "hookpost", str(CHART), "--kube-version", "1.31.0"]
+    made = subprocess.run(command + [f"--set={each}" for each in settings], check=True, capture_output=True, text=True)
+    return {each["kind"]: each for each in yaml.safe_load_all(made.stdout) if each}
+
+
+@pytest.mark.skipif(
+    shutil.which("helm") is None, reason="needs helm: `go install helm.sh/helm/v3/cmd/helm@latest` makes it"
+)
+def test_helm_renders_the_chart_with_and_without_a_console_for_browsers() -> None:
     subprocess.run(["helm", "lint", "--strict", str(CHART)], check=True)
+
+    def environment(made: dict[str, dict[str, Any]]) -> set[str]:
+        (container,) = made["Deployment"]["spec"]["template"]["spec"]["containers"]
+        return {each["name"] for each in container["env"]}
+
+    def open_ports(made: dict[str, dict[str, Any]]) -> list[set[str]]:
+        let_in = {port["port"] for rule in made["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]}
+        return [let_in, {port["name"] for port in made["Service"]["spec"]["ports"]}]
+
+    bare = rendered()
+    assert "Ingress" not in bare
+    assert open_ports(bare) == [{"grpc", "metrics"}, {"grpc"}]
+    assert "HOOKPOST_INSECURE_BEHIND_PROXY" in environment(bare)
+    assert not environment(bare) & {"HOOKPOST_CONSOLE_ADDRESS", "HOOKPOST_TLS_CERT"}
+    assert "HOOKPOST_INSECURE_BEHIND_PROXY" not in environment(rendered("tls.secretName=certificate"))
+    full = rendered("tls.secretName=certificate", "console.hosts={a.example.com,b.example.com}")
+    assert [each["host"] for each in full["Ingress"]["spec"]["rules"]] == ["a.example.com", "b.example.com"]
+    assert full["Ingress"]["spec"]["tls"] == [{"hosts": ["a.example.com", "b.example.com"]}]
+    assert open_ports(full) == [{"grpc", "metrics", "console"}, {"grpc", "console"}]
+    proxied = {"HOOKPOST_CONSOLE_ADDRESS", "HOOKPOST_CONSOLE_HOSTS", "HOOKPOST_INSECURE_BEHIND_PROXY"}
+    assert environment(full) >= proxied | {"HOOKPOST_TLS_CERT"}
