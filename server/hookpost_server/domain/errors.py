@@ -21,6 +21,7 @@ HookpostError
 ├── LimitExceeded             over a fixed limit: trying again does not help
 ├── Unavailable
 │   ├── DatabaseUnavailable   can't be reached, or is too busy
+│   │   └── EmitUnanswered    the event may or may not have been accepted
 │   └── ShuttingDown          another server will take the call
 ├── DeadlineExceeded          too little time was left to begin, or it ran out
 ├── Unauthenticated           no API key, or one that does not work: in the same words
@@ -230,8 +231,18 @@ class DatabaseUnavailable(Unavailable):
 
     reason = "DATABASE_UNAVAILABLE"
 
-    def __init__(self, cause: str = "the database can't be reached") -> None:
-        super().__init__(f"{cause}; an event without an idempotency key may or may not have been accepted")
+    def __init__(self, message: str = "the database can't be reached") -> None:
+        super().__init__(message)
+
+
+class EmitUnanswered(DatabaseUnavailable):
+    """Nobody knows whether the commit of an emit took place."""
+
+    def __init__(self, cause: DatabaseUnavailable) -> None:
+        super().__init__(
+            f"{cause.message}; the event may or may not have been accepted: with an idempotency key it can be emitted "
+            "again safely"
+        )
 
 
 class ShuttingDown(Unavailable):

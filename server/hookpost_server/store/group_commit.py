@@ -201,8 +201,10 @@ class GroupCommit:
                 self._fan_out[event.tenant_id, event.type] = max(1, result.delivery_count)
 
     def _fail(self, batch: list[_Submission], error: Exception) -> None:
+        if isinstance(error, errors.DatabaseUnavailable):
+            error = errors.EmitUnanswered(error)
         for submission in batch:
-            if isinstance(error, errors.DatabaseUnavailable):
+            if isinstance(error, errors.EmitUnanswered):
                 self._unanswered(submission.events)
             if not submission.done.done():
                 submission.done.set_exception(error)
