@@ -386,3 +386,5 @@ async def test_spanish_for_who_reads_it(visitor: Visitor, client: Client) -> Non
     csrf = (await visitor.get(base)).hidden("csrf")
     page = await visitor.send(base, {"csrf": csrf, "name": ""}, csrf=False, **{"Accept-Language": "es"})
     assert "<span>es obligatorio: de 1 a 256 caracteres</span>" in page.text
+    page = await visitor.get(f"/t/{client.tenant}/webhooks/nothing/settings", **{"Accept-Language": "es"})
+    assert page.status == 404 and "<span>no hay ningún webhook «nothing»</span>" in page.text

@@ -24,6 +24,7 @@ from .access import Door
 from .parts import Parts
 from .render import Renderer
 from .texts import Catalogue
+from .translation import Fault, fault
 from .visit import Visit
 
 VISIT = web.RequestKey("visit", Visit)
@@ -120,7 +121,7 @@ class Guard:
             visit.enter(await self._door.caller(session, used=not visit.unattended))
             act_as(Actor(*_actor(visit), request.remote or "", visit.caller.tenant_id))
             if request.method not in SAFE and not await self._ours(visit):
-                return visit.page("error.html", status=403, kind="csrf", detail="")
+                return _error(visit, 403, "csrf")
             tenant = request.match_info.get("tenant")
             if tenant is not None and (check_tenant(tenant) or visit.caller.tenant_id not in (None, tenant)):
                 raise web.HTTPNotFound
@@ -129,15 +130,15 @@ class Guard:
             return _to_sign_in(visit)
         except errors.HookpostError as error:
             status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
-            return visit.page("error.html", status=status, kind=_kind(status), detail=error.message)
+            return _error(visit, status, why=fault(error.message, visit.texts))
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return visit.page("error.html", status=error.status, kind=_kind(error.status), detail="")
+            return _error(visit, error.status)
         except Exception as error:
             incident = secrets.token_hex(8)
             log.error("console.fault", incident=incident, path=request.path, exc_info=error)
-            return visit.page("error.html", status=500, kind="fault", detail=incident)
+            return _error(visit, 500, incident=incident)
 
     async def _ours(self, visit: Visit) -> bool:
         """Whether a request that changes something was made by a page of ours."""
@@ -188,10 +189,12 @@ def _actor(visit: Visit) -> tuple[str, str]:
     return ids.text(ids.KEY, visit.caller.id), visit.caller.name
 
 
-def _kind(status: int) -> str:
-    return {404: "missing", 405: "missing", 429: "often", 503: "unavailable", 403: "forbidden", 500: "fault"}.get(
-        status, "refused"
-    )
+def _error(
+    visit: Visit, status: int, kind: str = "", *, why: Fault | None = None, incident: str = ""
+) -> web.StreamResponse:
+    """`kind`: which of the texts `error.…` explains it, if not the one for the status."""
+    kind = kind or KINDS.get(status, "refused")
+    return visit.page("error.html", status=status, kind=kind, why=why, incident=incident)
 
 
 def _to_sign_in(visit: Visit) -> web.Response:

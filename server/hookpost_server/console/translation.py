@@ -1,4 +1,5 @@
-"""What the domain tells in English, told in the reader's language: explanations by name, faults of fields by words.
+"""What the domain tells in English, told in the reader's language: explanations by name, faults of fields and
+refusals by words.
 
 What has no translation stays English, and says so.
 """
@@ -17,7 +18,7 @@ from .texts import DEFAULT, Texts, load
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a field."""
+    """What is wrong with a field, or why something can't be done."""
 
     text: str
     english: bool = False  # whatever the page's language
@@ -42,7 +43,7 @@ def waiting(delivery: Delivery, held_for: float | None, t: Texts) -> str:
 
 
 def fault(english: str, t: Texts) -> Fault:
-    """A violation's description."""
+    """A violation's description, or an error's message."""
     for words, translated in _faults(t.language):
         if found := words.fullmatch(english):
             return Fault(translated.format(*found.groups()))
@@ -62,8 +63,8 @@ def _loaded(language: str) -> dict[str, str]:
 def _faults(language: str) -> list[tuple[re.Pattern[str], str]]:
     if language == DEFAULT:
         return []
-    told = {key.removeprefix("fault."): text for key, text in _loaded(language).items() if key.startswith("fault.")}
-    return [(_pattern(words), text) for words, text in told.items()]
+    told = [(*key.partition("."), text) for key, text in _loaded(language).items()]
+    return [(_pattern(words), text) for section, _, words, text in told if section in ("fault", "refusal")]
 
 
 def _pattern(words: str) -> re.Pattern[str]:

@@ -15,6 +15,7 @@ from ...store.delivery_log import Filter
 from ...store.missed import Missed
 from ..request_filter import DEFAULT_RANGE, LAST, RANGES
 from ..route import get, post
+from ..translation import fault
 from ..visit import Visit
 from ..webhook_page import asked_for
 
@@ -56,9 +57,9 @@ async def ask(visit: Visit) -> web.Response:
     wish = Wish.read(visit.request.query)
     try:
         count = await visit.parts.replays.count(visit.tenant_id, *wish.filter(webhook, visit.parts.now()))
-        refusal = ""
+        refusal = None
     except (errors.LimitExceeded, errors.PayloadRemoved) as error:
-        count, refusal = 0, error.message
+        count, refusal = 0, fault(error.message, visit.texts)
     return visit.page(
         "webhook_replay.html",
         webhook=webhook,

@@ -15,6 +15,7 @@ from ...domain.delivery import Delivery, State
 from ..outcomes import Verdict, of_delivery
 from ..request_filter import CLASSES, NO_ANSWER, RANGES, STATES, RequestFilter
 from ..route import get, post
+from ..translation import fault
 from ..visit import Visit
 from ..webhook_page import asked_for, webhook_page
 from .preferences import own_path
@@ -93,7 +94,7 @@ async def resend(visit: Visit) -> web.Response:
         except ValueError:
             refused = text
         except (errors.NotFound, errors.DeliveryNotEnded, errors.PayloadRemoved) as error:
-            refused = error.message
+            refused = fault(error.message, visit.texts).text
         else:
             done += found.state is State.PENDING
     visit.parts.wake()
