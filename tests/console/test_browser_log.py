@@ -11,10 +11,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from hookpost.v1 import webhook_pb2
+from hookpost_server.console import live_stream
 from tests.receiver import Receiver
 from tests.rpc.serving import Client, Server
 
 from .browser import chromium, needs_browser, pictures, sideways, violations, window
+from .locked import Locked
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_browser]
 
@@ -94,6 +96,23 @@ async def test_live_says_when_the_connection_is_lost(
         delivery_id = (await client.ended((await client.emit()).event_id))[0].id
         await page.unroute("**/live/stream*")
         await expect(page.locator(f"[id='{delivery_id}']")).to_contain_text("Delivered 200")  # nothing was missed
+
+
+async def test_live_asks_to_sign_in_once_the_session_is_over(
+    browser: Browser, place: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_stream, "LIFE", 0.0)  # the stream ends with its next heartbeat, and is asked for anew
+    _, key = await place.key()
+    async with window(browser, f"http://{place.server.console_address}") as opened:
+        opened.expected = ("text/event-stream",)
+        page = opened.page
+        await opened.go("/sign-in?next=/t/default/live")
+        await page.get_by_label("API key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/t/default/live")
+        await expect(page.locator("#pulse")).to_have_attribute("data-state", "open")
+        await place.sql("delete from console_sessions")
+        await page.wait_for_url("**/sign-in?next=*", timeout=60_000)
 
 
 async def test_what_strangers_wrote_does_nothing(

@@ -140,6 +140,17 @@ async def test_a_revoked_key_ends_its_sessions(place: Locked, visitor: Visitor) 
     await eventually(out, seconds=8)
 
 
+async def test_whose_page_it_is_is_asked_after_who_comes(place: Locked, visitor: Visitor) -> None:
+    """A bookmark of a tenant's page leads there by way of the sign-in; strangers learn of no tenant."""
+    _, text = await place.key(tenant="acme")
+    for tenant in ("acme", "nobodys"):
+        page = await visitor.get(f"/t/{tenant}/webhooks?q=crm")
+        assert page.path.startswith("/sign-in?next=")
+        assert page.hidden("next") == f"/t/{tenant}/webhooks?q=crm"
+    page = await sign_in(visitor, text, "/t/acme/webhooks?q=crm")
+    assert (page.status, page.path) == (200, "/t/acme/webhooks?q=crm")
+
+
 async def test_scopes_and_tenants_hold(place: Locked, visitor: Visitor) -> None:
     _, text = await place.key(Scope.READ, tenant="acme")
     page = await sign_in(visitor, text)

@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from aiohttp import web
@@ -123,7 +123,8 @@ class Guard:
             if request.method not in SAFE and not await self._ours(visit):
                 return _error(visit, 403, "csrf")
             tenant = request.match_info.get("tenant")
-            if tenant is not None and (check_tenant(tenant) or visit.caller.tenant_id not in (None, tenant)):
+            foreign = visit.signed_in and visit.caller.tenant_id not in (None, tenant)
+            if tenant is not None and (foreign or check_tenant(tenant)):
                 raise web.HTTPNotFound
             return await handler(request)
         except NotSignedIn:
@@ -202,7 +203,7 @@ def _to_sign_in(visit: Visit) -> web.Response:
     page = urlsplit(request.headers.get("HX-Current-URL", ""))  # that the part is on
     shown = f"{page.path}?{page.query}" if page.query else page.path
     following = shown if visit.partial else request.path_qs if request.method in SAFE else ""
-    target = visit.url("/sign-in", next=following)
+    target = "/sign-in" + (f"?{urlencode({'next': following})}" if following else "")
     if visit.partial:
         return web.Response(status=401, headers={"HX-Redirect": target})
     return visit.see(target)
