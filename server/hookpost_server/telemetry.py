@@ -28,7 +28,7 @@ rpc.finished            a call ended; debug if OK or one of too     method, code
 breaker.opened          a webhook is down: held back for a while    webhook_id, pause
 breaker.closed          it is back, and recovers                    webhook_id
 deliveries.stalled      some are due, and nothing is being sent     oldest
-deliveries.flow         they are sent again                         oldest
+deliveries.flow         they are sent again
 deliveries.expired      given up, having been held back too long    deliveries
 rpc.fault               a bug in a call                             incident, traceback
 console.fault           a bug in a page                             incident, path, traceback
@@ -45,6 +45,8 @@ api_keys.refresh_failed  API keys could not be read again           error
 tls.reloaded            the certificate's files have changed        certificate
 tls.not_reloaded        they don't fit; the old one goes on         error
 emit.batch_failed       a shared statement failed; made singly      submissions, error
+emit.unanswered         events whose commit was not answered are    released
+                        stored; their deliveries go on at once
 backlog.unknown         the backlog could not be read               error
 partitions.made         day partitions were made                    names
 retention.dropped       a day's events and deliveries were dropped  day, bytes, seconds

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from hookpost.v1 import webhook_pb2, webhook_service_pb2
+from hookpost_server.console.pages import webhook_new
 from hookpost_server.domain import ids
 from hookpost_server.store.database import Database
 from hookpost_server.store.webhooks import Webhooks
@@ -248,6 +249,12 @@ async def test_without_script_there_are_more_rows_and_a_preview(visitor: Visitor
 async def test_a_url_is_judged_while_it_is_typed(visitor: Visitor, url: str, words: str) -> None:
     page = await visitor.get(f"/webhooks/check-url?url={url}")
     assert words in page.words and bool(page.words) == bool(words)
+
+
+async def test_a_host_that_is_looked_up_too_slowly(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_new, "RESOLVE_TIMEOUT", 0.0)
+    page = await visitor.get("/webhooks/check-url?url=https://no-such-host.invalid/")
+    assert "could not be looked up in time" in page.words
 
 
 async def test_a_copy_has_everything_but_the_key(visitor: Visitor, client: Client, module_database_url: str) -> None:

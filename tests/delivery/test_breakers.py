@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import asyncpg
 import pytest
+import structlog
 
 from hookpost_server.delivery.breakers import MOST, Breakers
 from hookpost_server.domain import ids
@@ -241,6 +243,22 @@ def test_memory_is_bounded() -> None:
         found.end(webhook_id, 0, failed)
     assert found.held() == {}
     assert Counter(found.lets(each) for each in (first, second)) == {True: 2}
+
+
+def test_the_log_tells_when_a_webhook_is_down_and_when_it_is_back() -> None:
+    clock = Clock()
+    found = breakers(clock)
+    failed = failure()
+    webhook_id = failed.claim.webhook_id
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(THRESHOLD):
+            found.end(webhook_id, 0, failed)
+        clock.now += found.held_for(webhook_id) or 0.0
+        epoch = found.begin(webhook_id)
+        found.end(webhook_id, epoch, replace(failed, outcome=Outcome(result=Result.SUCCEEDED, status=200)))
+        found.end(webhook_id, found.begin(webhook_id), replace(failed, outcome=Outcome(result=Result.SUCCEEDED)))
+    assert [line["event"] for line in lines] == ["breaker.opened", "breaker.closed"]
+    assert lines[1]["webhook_id"] == ids.text(ids.WEBHOOK, webhook_id)
 
 
 def failure() -> Record:

@@ -122,6 +122,22 @@ async def test_what_ends_a_delivery_all_the_same_suspends(
     assert (await webhooks.get(TENANT, claims[0].webhook_id)).state is WebhookState.SUSPENDED
 
 
+async def test_a_suspension_that_has_to_wait_keeps_nobody_from_hearing_what_was_written(
+    writer: Writer, claims: list[Claim], webhooks: Webhooks, sql: asyncpg.Connection
+) -> None:
+    """Who waits for an outcome, and the figures, are told once; the webhook is suspended as soon as it can be."""
+    gone = claims[0]
+    async with sql.transaction():
+        await sql.execute("select from webhooks where id = $1 for update", gone.webhook_id)
+        writer.recorder.add(record(gone, 410))
+        writer.recorder.add(record(claims[1]))
+        await making.until(lambda: len(writer.written) == 2)
+        assert (await webhooks.get(TENANT, gone.webhook_id)).state is WebhookState.ACTIVE
+    await writer.flush()
+    assert (await webhooks.get(TENANT, gone.webhook_id)).state is WebhookState.SUSPENDED
+    assert len(writer.written) == 2
+
+
 async def test_an_outcome_that_no_form_of_can_be_stored_is_left(
     writer: Writer, claims: list[Claim], sql: asyncpg.Connection
 ) -> None:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import cast
 
+import pytest
 from grpc import aio
 
 from hookpost.v1 import event_service_pb2
 from hookpost_server.actions.waiting import FirstAttempts
-from hookpost_server.domain import trace
+from hookpost_server.domain import errors, trace
 from hookpost_server.monitoring.metrics import Metrics
 from hookpost_server.rpc.event_service import EventService
 from hookpost_server.rpc.intake import Intake
@@ -30,6 +31,23 @@ from tests.store.conftest import (  # noqa: F401
 PATIENCE = 20.0  # seconds until the test gives up
 
 
+def parts(
+    database: Database,  # noqa: F811
+    event_types: EventTypes,  # noqa: F811
+    events: Events,  # noqa: F811
+    webhooks: Webhooks,  # noqa: F811
+) -> tuple[GroupCommit, EventService]:
+    log = DeliveryLog(database)
+    group = GroupCommit(
+        events, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None, unanswered=print
+    )
+    intake = Intake(KnownTypes(event_types, open_names=True), database.now)
+    service = EventService(
+        intake, group, events, log, webhooks, event_types, FirstAttempts(log), Metrics(), trace.unrecorded
+    )
+    return group, service
+
+
 async def test_closed_amid_the_answers(
     database: Database,  # noqa: F811
     event_types: EventTypes,  # noqa: F811
@@ -48,14 +66,7 @@ async def test_closed_amid_the_answers(
         finally:
             reading.clear()
 
-    log = DeliveryLog(database)
-    group = GroupCommit(
-        events, max_queued=10, room=lambda: Room(0), committed=lambda claims, left: None, unanswered=print
-    )
-    intake = Intake(KnownTypes(event_types, open_names=True), database.now)
-    service = EventService(
-        intake, group, events, log, webhooks, event_types, FirstAttempts(log), Metrics(), trace.unrecorded
-    )
+    group, service = parts(database, event_types, events, webhooks)
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(group.run())
         stream = service.StreamEmitEvents(requests(), cast(aio.ServicerContext, None))
@@ -64,4 +75,36 @@ async def test_closed_amid_the_answers(
         await reading.wait()
         await stream.aclose()
         assert not reading.is_set()
+        group.stop()
+
+
+async def test_ended_while_its_caller_goes_on_sending(
+    database: Database,  # noqa: F811
+    event_types: EventTypes,  # noqa: F811
+    events: Events,  # noqa: F811
+    webhooks: Webhooks,  # noqa: F811
+) -> None:
+    """What was read is answered, and no more is read, however fast the rest comes."""
+    sent = 0
+
+    async def requests() -> AsyncIterator[event_service_pb2.StreamEmitEventsRequest]:
+        nonlocal sent
+        while True:
+            sent += 1
+            event = event_service_pb2.EmitEventRequest(type="User.Created", json="{}")
+            yield event_service_pb2.StreamEmitEventsRequest(sequence=sent, event=event)
+            await asyncio.sleep(0)
+
+    group, service = parts(database, event_types, events, webhooks)
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(group.run())
+        stream = service.StreamEmitEvents(requests(), cast(aio.ServicerContext, None))
+        await anext(stream)
+        service.end_streams()
+        read = sent
+        answered = 0
+        with pytest.raises(errors.ShuttingDown):
+            async for answer in stream:
+                answered = max(answered, *(result.sequence for result in answer.results), 0)
+        assert answered <= read
         group.stop()

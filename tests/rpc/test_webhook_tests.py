@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import grpc
 import pytest
 from google.protobuf import duration_pb2
 from standardwebhooks import Webhook as Verifier
@@ -19,7 +20,7 @@ from hookpost.v1 import (
 from hookpost_server.domain.catalogue import builtin
 from hookpost_server.domain.signing import hex_signature
 from tests.receiver import Received, Receiver
-from tests.rpc.serving import Client, config, connected, counts, serving
+from tests.rpc.serving import Client, config, connected, counts, refusal, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -187,6 +188,19 @@ class TestResults:
         ((_, attempt),) = await client.test(webhook.id, "User.Created")
         assert attempt.outcome == REFUSED
         assert attempt.explanation.startswith("The host refused the connection")
+
+    async def test_of_a_webhook_that_is_deleted_meanwhile(self, client: Client, receiver: Receiver) -> None:
+        """More types than are sent at once: the keys of the last ones are looked for in vain."""
+        receiver.hold()
+        webhook = await client.create(receiver.url)
+        calling = asyncio.create_task(client.test(webhook.id, *list(EXAMPLES)[:12]))
+        await receiver.until(lambda receiver: receiver.waiting == 10)
+        request = webhook_service_pb2.DeleteWebhookRequest(webhook_id=webhook.id, tenant_id=client.tenant)
+        await client.webhooks.DeleteWebhook(request)
+        receiver.release()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await calling
+        assert refusal(caught.value).code is grpc.StatusCode.NOT_FOUND
 
     async def test_a_long_answer_is_cut(self, client: Client, receiver: Receiver) -> None:
         receiver.decide = lambda request: (200, "x" * 100_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
@@ -156,6 +157,34 @@ async def test_what_is_remembered_is_checked_anew(
                 await keys.revoke(key.id)
                 await asyncio.Event().wait()
         assert await known.authenticate(text) is None
+
+
+async def test_a_call_that_takes_its_time_to_end_disturbs_nobody(
+    keys: ApiKeys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once, however often the keys are looked at meanwhile; the others go on being let in."""
+    monkeypatch.setattr(known_keys, "REFRESH_INTERVAL", 0.05)
+    key, text = await keys.create("acme", "n", [Scope.READ])
+    _, other = await keys.create("acme", "other", [Scope.READ])
+    async with remembering(keys, database) as known, asyncio.timeout(10):
+        principal = await known.authenticate(text)
+        assert principal
+        with pytest.raises(errors.Unauthenticated):
+            async with known.lasting(principal):
+                await keys.revoke(key.id)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    for _ in range(3):
+                        late, last = await keys.create("acme", "late", [Scope.READ])
+                        assert await known.authenticate(last)
+                        await keys.revoke(late.id)
+                        await eventually(functools.partial(gone, known, last))
+        assert await known.authenticate(other)
+
+
+async def gone(known: KnownKeys, text: str) -> bool | None:
+    return None if await known.authenticate(text) else True
 
 
 async def test_nobody_is_let_in_by_what_was_read_long_ago(

@@ -7,6 +7,7 @@ import contextlib
 
 import asyncpg
 import pytest
+import structlog
 
 from hookpost_server.monitoring import stall
 from hookpost_server.monitoring.stall import Stall
@@ -52,3 +53,21 @@ async def test_what_is_a_stall_and_what_is_none(
     assert await seen(Stall(backlog, lambda: 0, lambda: [webhook.id])) is None, "it is held back on purpose"
     await webhooks.disable(webhook.tenant_id, webhook.id, "")
     assert await seen(Stall(backlog, lambda: 0, list)) is None, "it waits until the webhook is enabled"
+
+
+async def test_the_log_tells_when_a_stall_begins_and_when_it_ends(
+    database: Database, webhooks: Webhooks, events: Events, sql: asyncpg.Connection
+) -> None:
+    await making.webhook(webhooks)
+    await making.queue(events, making.event())
+    await sql.execute("update deliveries set due_at = now() - interval '90 s'")
+    under_way = 0
+    found = Stall(Backlog(database), lambda: under_way, list)
+    with structlog.testing.capture_logs() as lines:
+        looking = asyncio.create_task(found.run())
+        await making.until(lambda: lines)
+        under_way = 1
+        await making.until(lambda: found.seconds is None)
+        await making.until(lambda: len(lines) == 2)
+        looking.cancel()
+    assert [line["event"] for line in lines] == ["deliveries.stalled", "deliveries.flow"]

@@ -13,6 +13,7 @@ import pytest
 
 from hookpost_server.domain.suspension import EVENT_TYPE, failing_reason
 from hookpost_server.domain.webhook import State
+from hookpost_server.store import resumption
 from hookpost_server.store.deliveries import Deliveries
 from hookpost_server.store.events import Events
 from hookpost_server.store.suspensions import Suspensions
@@ -220,6 +221,23 @@ async def test_enable_spreads_what_waits(webhooks: Webhooks, events: Events, sql
     due = await sql.fetch("select due_at from deliveries order by id")
     await webhooks.enable(TENANT, made)  # it is active: nothing is put off
     assert await sql.fetch("select due_at from deliveries order by id") == due
+
+
+async def test_enable_spreads_each_once(
+    webhooks: Webhooks, events: Events, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step by step; the first of a step, which are due again by the next one, keep their places."""
+    monkeypatch.setattr(resumption, "STEP", 2)
+    made = (await making.webhook(webhooks)).id
+    await making.queue(events, *(making.event() for _ in range(5)))
+    await sql.execute(
+        "update deliveries set due_at = now() - interval '1 h' + number * interval '1 s' "
+        "from (select id as i, row_number() over (order by id) as number from deliveries) d where id = i"
+    )
+    before = [row["id"] for row in await sql.fetch("select id from deliveries order by due_at")]
+    await webhooks.disable(TENANT, made, "")
+    await webhooks.enable(TENANT, made)
+    assert [row["id"] for row in await sql.fetch("select id from deliveries order by due_at")] == before
 
 
 @pytest.mark.parametrize(

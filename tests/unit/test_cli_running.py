@@ -1,12 +1,14 @@
-"""What a server's process does once it has started."""
+"""What a server's process does once it has started, and when its supervisor has died."""
 
+import asyncio
 import gc
+import os
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from hookpost_server.cli.running import COLLECT_AFTER, settle
+from hookpost_server.cli.running import COLLECT_AFTER, once_closed, settle
 
 
 class Ring:
@@ -43,3 +45,26 @@ def test_what_the_start_left_behind_is_removed_and_what_comes_after_it_too() -> 
     while (not rings or rings[0]() is not None) and len(rings) < 10 * COLLECT_AFTER:
         rings.append(weakref.ref(Ring()))
     assert rings[0]() is None
+
+
+async def test_the_end_of_a_pipe_is_told_once() -> None:
+    """The process then has attempts to end, and its loop nothing to do but that."""
+    here, there = os.pipe()
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        told += 1
+
+    once_closed(here, tell)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not told
+    os.close(there)
+    async with asyncio.timeout(10):
+        while not told:
+            await asyncio.sleep(0)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert told == 1
+    os.close(here)

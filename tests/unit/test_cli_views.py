@@ -109,6 +109,21 @@ def test_explanations(found: d.Delivery, following: str) -> None:
         assert explanation(found, "its webhook is disabled").endswith("Next: nothing for now: its webhook is disabled")
 
 
+def test_what_the_server_says_of_a_wait_is_told() -> None:
+    """It says what comes next, too; once nothing does, the way to send it again is told."""
+    held = delivery(d.DELIVERY_STATE_PENDING, FAILED)
+    held.explanation = "Held back. It is tried again in 12 s."
+    assert explanation(held).splitlines()[-1] == held.explanation
+    assert "why       Held back." in describe(held)
+    assert explanation(held, "its webhook is disabled").endswith("Next: nothing for now: its webhook is disabled")
+    given_up = delivery(d.DELIVERY_STATE_FAILED)
+    given_up.explanation = "Given up without a further attempt."
+    first, told, following = explanation(given_up).split("\n\n")
+    assert first.startswith("Failed without an attempt, ")
+    assert told == given_up.explanation
+    assert following.endswith("hookpost delivery resend dlv_1")
+
+
 def test_a_change_on_one_line() -> None:
     assert line(delivery(d.DELIVERY_STATE_PENDING)).endswith("dlv_1  A.B  pending")
     assert "retrying  bad status at attempt 1  next in 2 h" in line(delivery(d.DELIVERY_STATE_PENDING, FAILED))

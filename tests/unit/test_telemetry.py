@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,3 +48,19 @@ def test_many_lines_are_as_each_would_be(form: str, capsys: pytest.CaptureFixtur
             assert "deed.done" in single
             assert "deed.done" in many[-1]
             assert "dlv_1" in many[-1]
+
+
+def test_the_table_has_every_line_and_no_other() -> None:
+    """A line is a literal of the code; one that is given to a logger at once must be in the table."""
+    table = set(re.findall(r"^([a-z_]+\.[a-z_]+) {2}", telemetry.__doc__ or "", re.MULTILINE))
+    literals, logged = set(), set()
+    for file in Path(telemetry.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Constant(value=str() as text):
+                    literals.add(text)
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Constant(value=str() as text)]):
+                    logged.add(text)
+    assert len(logged) > 30
+    assert logged <= table
+    assert table <= literals

@@ -56,6 +56,8 @@ def headline(delivery: Delivery) -> str:
     match delivery.state:
         case State.DELIVERY_STATE_SUCCEEDED:
             return f"Delivered: answered {answer} at attempt {delivery.attempt_count}, {took}."
+        case State.DELIVERY_STATE_FAILED if not delivery.attempt_count:
+            return f"Failed without an attempt, {took}."
         case State.DELIVERY_STATE_FAILED:
             return f"Failed after {tries}: {answer} at last, {took}."
         case State.DELIVERY_STATE_CANCELLED:
@@ -74,6 +76,7 @@ def describe(delivery: Delivery) -> str:
             ("event", f"{delivery.event_id}  {delivery.event_type}"),
             ("webhook", delivery.webhook_id),
             ("state", state(delivery)),
+            ("why", delivery.explanation),
             ("accepted", clock(delivery.create_time)),
             ("next try", clock(delivery.next_attempt_time) if delivery.HasField("next_attempt_time") else ""),
             ("ended", clock(delivery.finish_time) if delivery.HasField("finish_time") else ""),
@@ -117,7 +120,11 @@ def explanation(delivery: Delivery, waits: str = "") -> str:
             paragraphs.append(
                 f"Attempt {attempt.number}, {when}: {attempt_view.answer(attempt)}.\n  {attempt.explanation}"
             )
-    return safe("\n\n".join([*paragraphs, _next(delivery, waits)]))
+    if delivery.explanation:
+        paragraphs.append(delivery.explanation)
+    if waits or not (delivery.explanation and pending(delivery)):  # else it has said what comes next
+        paragraphs.append(_next(delivery, waits))
+    return safe("\n\n".join(paragraphs))
 
 
 def _next(delivery: Delivery, waits: str) -> str:

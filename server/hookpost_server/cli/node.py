@@ -7,7 +7,7 @@ import os
 import sys
 
 from hookpost_server import app, telemetry
-from hookpost_server.cli.running import run, settle
+from hookpost_server.cli.running import once_closed, run, settle
 from hookpost_server.config import Config
 from hookpost_server.startup import StartError
 
@@ -23,7 +23,7 @@ def main(says_ready: int, lives: int) -> int:
         os.close(says_ready)
 
     async def serve(stop: asyncio.Event) -> None:
-        asyncio.get_running_loop().add_reader(lives, stop.set)
+        once_closed(lives, stop.set)
         await app.serve(config, ready=ready, stop=stop)
 
     try:

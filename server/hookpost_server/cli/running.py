@@ -45,6 +45,17 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) -> R:
         return runner.run(with_signals())
 
 
+def once_closed(pipe: int, call: Callable[[], None]) -> None:
+    """Calls, once, when the other end of a pipe is closed that nobody writes to."""
+    loop = asyncio.get_running_loop()
+
+    def closed() -> None:
+        loop.remove_reader(pipe)  # else its end is told in every pass of the loop, for as long as that runs
+        call()
+
+    loop.add_reader(pipe, closed)
+
+
 def settle() -> None:
     """Tells Python's garbage collector that the start is over: what lives now lives as long as the process.
 

@@ -80,6 +80,8 @@ class Breakers:
         if breaker.epoch != before:
             pause = round(breaker.until - self._clock(), 1)
             log.warning("breaker.opened", webhook_id=ids.text(ids.WEBHOOK, webhook_id), pause=pause)
+        elif webhook_id in self._held and breaker.state is State.CLOSED:
+            log.info("breaker.closed", webhook_id=ids.text(ids.WEBHOOK, webhook_id))
         self._forget(webhook_id)
         if breaker.at_rest:
             return False

@@ -1,4 +1,4 @@
-"""The fast sender, on libcurl through pycurl's asyncio multi.
+"""A sender on libcurl, through pycurl's asyncio multi.
 
 libcurl repeats a request by itself when a kept connection turns out to be closed and no byte of an answer came; it
 follows no redirects, keeps no cookies and reads no environment, as `curl_transfer.py` tells it.

@@ -1,4 +1,4 @@
-"""How aiohttp's connections leave: through the gate, by names and with TLS."""
+"""How connections leave, and the words for how they fail: what senders share, and aiohttp's connector."""
 
 from __future__ import annotations
 

@@ -100,10 +100,10 @@ class Recorder:
             batch = [cancelled(each) if taken.get(each.claim.id) is State.CANCELLED else each for each in batch]
         written = [record for record in batch if record.claim.id in taken]
         self._attempt_log.write(batch, taken)
+        self._recorded(written)  # before what may fail: by the next try they have been written
         # Of superseded outcomes too: the batch may have been written before, its commit's reply lost.
         for tenant_id, webhook_id, reason in {
             (r.claim.tenant_id, r.claim.webhook_id, r.conclusion.suspend) for r in batch if r.conclusion.suspend
         }:
             if await self._suspensions.suspend(tenant_id, webhook_id, reason):
                 log.warning("webhook.suspended", webhook_id=ids.text(ids.WEBHOOK, webhook_id), reason=reason)
-        self._recorded(written)

@@ -30,7 +30,6 @@ _DENIED = frozenset(
     | {"traceparent", "tracestate"}  # the producer's, or an attempt's own
     | {"x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}  # look like a client's address
 )
-_SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
 _DENIED_PREFIXES = ("webhook-", "hookpost-", "proxy-", "x-forwarded-", "sec-")
 _SECRET = re.compile(r"auth|key|token|secret|passw|cookie|credential|signature|session", re.IGNORECASE)
 

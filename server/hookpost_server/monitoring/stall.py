@@ -32,6 +32,7 @@ class Stall:
         self._in_flight = in_flight
         self._held = held
         self._active = time.monotonic()
+        self._logged = False  # the log's last word is that they have stalled
         self.seconds: float | None = None  # for which the oldest has been due; None while deliveries flow
 
     def recorded(self) -> None:
@@ -47,13 +48,19 @@ class Stall:
     async def _look(self) -> None:
         if self._in_flight():
             self.recorded()
-        if time.monotonic() - self._active < STALLED_AFTER:
-            return
-        try:
-            oldest = (await self._backlog.read(self._held())).oldest
-        except (errors.DatabaseUnavailable, asyncpg.PostgresError):
-            return  # the pages say so themselves
-        stalled = oldest if oldest >= STALLED_AFTER else None
-        if (stalled is None) != (self.seconds is None):
-            log.warning("deliveries.stalled" if stalled else "deliveries.flow", oldest=oldest)
-        self.seconds = stalled
+        active = self._active
+        if time.monotonic() - active >= STALLED_AFTER:
+            try:
+                oldest = (await self._backlog.read(self._held())).oldest
+            except (errors.DatabaseUnavailable, asyncpg.PostgresError):
+                return  # the pages say so themselves
+            if self._active == active:  # else an attempt has ended meanwhile
+                self.seconds = oldest if oldest >= STALLED_AFTER else None
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.seconds is not None and not self._logged:
+            log.warning("deliveries.stalled", oldest=self.seconds)
+        elif self.seconds is None and self._logged:
+            log.warning("deliveries.flow")
+        self._logged = self.seconds is not None

@@ -49,7 +49,7 @@ class EmitStream:
         self._answered.set()
 
     def end(self, error: errors.HookpostError) -> None:
-        """Reads no more and, once what was read is answered, ends with the error."""
+        """Takes no more events and, once those taken are answered, ends with the error."""
         if not self._ended:
             self.broken = error
             self._ended = True
@@ -57,6 +57,8 @@ class EmitStream:
 
     async def _submit(self, request: event_service_pb2.StreamEmitEventsRequest) -> None:
         await self._may_read.wait()
+        if self._ended:
+            return
         self._unanswered += 1
         if self._unanswered >= MAX_UNANSWERED:
             self._may_read.clear()

@@ -103,7 +103,7 @@ def mask(
         if path in settable:
             continue
         known = path.split(".", 1)[0] in resource.DESCRIPTOR.fields_by_name
-        why = "can't be changed" if known and path not in settable else "is no field"
+        why = "can't be changed" if known else "is no field"
         faults.append(
             errors.Violation(f"{field}.paths[{index}]", f'"{path[:64]}" {why}; choose of {", ".join(settable)} or "*"')
         )

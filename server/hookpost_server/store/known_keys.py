@@ -158,4 +158,5 @@ class KnownKeys:
             entry = self._entries.get(api_key.stem(key_id))
             if entry is None or not entry.key.works(self._database.now()):
                 for limit in limits:
-                    limit.reschedule(now)
+                    if not limit.expired():  # told before, and still ending
+                        limit.reschedule(now)

@@ -12,17 +12,18 @@ RATE = 100.0  # a second, for a webhook without a rate limit
 STEP, MOST = 5_000, 50_000  # deliveries put off by one statement, and in all; what is beyond stays due at once
 
 WAITING = """
-    select w.rate_limit, (select count(*) from (
+    select w.rate_limit, now() as moment, (select count(*) from (
         select from deliveries where tenant_id = $1 and webhook_id = $2 and state = 1 and due_at <= now() limit $3) d)
     from webhooks w where w.id = $2 and w.tenant_id = $1 and w.state <> 1
 """
-# Skips what is locked, so that it can't deadlock with those who come by id.
+# What is put off by the first step may be due again by the next; only what was due at the beginning is looked at. Skips
+# what is locked, so that it can't deadlock with those who come by id.
 SPREAD = """
     update deliveries d set due_at = now() + ($4 + due.number - 1) * $5::interval, claimed = false
     from (
         select id, tenant_id, row_number() over (order by due_at) as number from (
             select id, tenant_id, due_at from deliveries
-            where tenant_id = $1 and webhook_id = $2 and state = 1 and due_at <= now()
+            where tenant_id = $1 and webhook_id = $2 and state = 1 and due_at <= $6
             order by due_at limit $3 for update skip locked) oldest) due
     where d.id = due.id and d.tenant_id = due.tenant_id
 """
@@ -39,7 +40,8 @@ async def spread(database: Database, tenant_id: str, webhook_id: UUID) -> int:
     done = 0
     while done < found["count"]:
         async with database.by_key() as connection:
-            step = int((await connection.execute(SPREAD, tenant_id, webhook_id, STEP, done, interval)).split()[-1])
+            given = (tenant_id, webhook_id, STEP, done, interval, found["moment"])
+            step = int((await connection.execute(SPREAD, *given)).split()[-1])
         done += step
         if step < STEP:
             break

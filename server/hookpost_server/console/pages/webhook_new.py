@@ -54,8 +54,8 @@ async def create(visit: Visit) -> web.Response:
         return await _page(visit, form.with_row(), copied=copied)
     base = await _source(visit, copied) if copied else Settings()
     given, violations, rows = form.given(base, visit.texts)
-    if secret and (fault := signing.check_secret(secret)):
-        violations.append(Violation("signing_key", fault))
+    if secret and (wrong := signing.check_secret(secret)):
+        violations.append(Violation("signing_key", wrong))
     try:
         await parts.known_types.refresh()
         settings = parts.rules.check(changed(Settings(), given), violations)
@@ -105,10 +105,10 @@ async def _look_up(visit: Visit, url: str) -> str:
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT):
             found = await asyncio.get_running_loop().getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+    except TimeoutError:  # an OSError, too
+        return "slow"
     except (OSError, UnicodeError):
         return "unresolved"
-    except TimeoutError:
-        return "slow"
     policy = visit.parts.rules.urls.addresses
     return "" if any(policy.permits(ipaddress.ip_address(entry[4][0])) for entry in found) else "private"
 
