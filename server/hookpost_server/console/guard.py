@@ -118,6 +118,8 @@ class Guard:
     async def _answered(self, visit: Visit, handler: Next, session: str) -> web.StreamResponse:
         request = visit.request
         try:
+            if "%00" in request.raw_path:
+                raise web.HTTPBadRequest  # nothing that is stored can have it, and PostgreSQL does not take it
             visit.enter(await self._door.caller(session, used=not visit.unattended))
             act_as(Actor(*_actor(visit), request.remote or "", visit.caller.tenant_id))
             if request.method not in SAFE and not await self._ours(visit):

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiMapping
 
 from ..domain import errors, ids
@@ -98,9 +99,15 @@ class Visit:
             raise errors.NotFound(KINDS[prefix], text) from None
 
     async def form(self) -> MultiMapping[str]:
-        """The fields that were sent; files are no part of any form here."""
-        sent = await self.request.post()
-        return MultiDict((name, value) for name, value in sent.items() if isinstance(value, str))
+        """The fields that were sent; files are no part of any form here. Raises HTTPBadRequest for what is no form."""
+        try:
+            sent = await self.request.post()
+        except (HttpProcessingError, ValueError, LookupError):
+            raise web.HTTPBadRequest from None
+        fields = MultiDict((name, value) for name, value in sent.items() if isinstance(value, str))
+        if any("\0" in value for value in fields.values()):
+            raise web.HTTPBadRequest
+        return fields
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> web.Response:
         """A whole page."""
