@@ -127,6 +127,7 @@ class Guard:
             tenant = request.match_info.get("tenant")
             foreign = visit.signed_in and visit.caller.tenant_id not in (None, tenant)
             if tenant is not None and (foreign or check_tenant(tenant)):
+                visit.go_home()
                 raise web.HTTPNotFound
             return await handler(request)
         except NotSignedIn:

@@ -56,7 +56,12 @@ class Visit:
         """Says who visits: without a tenant in the path, it is their own."""
         self.caller = caller
         if not self._root:
-            self.tenant_id = caller.tenant_id or DEFAULT_TENANT
+            self.go_home()
+
+    def go_home(self) -> None:
+        """Turns to the visitor's own tenant, so that links of the page lead somewhere."""
+        self._root = ""
+        self.tenant_id = self.caller.tenant_id or DEFAULT_TENANT
 
     @property
     def query(self) -> Mapping[str, str]:
