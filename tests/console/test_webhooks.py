@@ -302,6 +302,20 @@ async def test_settings_are_saved(visitor: Visitor, client: Client, module_datab
     assert page.status == 422 and "begins with https://" in page.words
 
 
+async def test_a_kept_value_is_not_lost_with_its_name(
+    visitor: Visitor, client: Client, module_database_url: str
+) -> None:
+    webhook = await client.create(headers={"Authorization": "Bearer old", "X-Empty": ""})
+    rows = {"header-value": ["", ""], "header-kept": ["1", ""]}
+    page = await settings(visitor, client, webhook, **rows | {"header-name": ["X-Auth", "X-Empty"]})
+    assert page.status == 422
+    assert page.text.count("A value is required.") == 2 and 'id="headers.0-fault"' in page.text, "there and at the top"
+    page = await settings(visitor, client, webhook, **rows | {"header-name": ["Authorization", "X-Empty"]})
+    assert page.status == 200 and "Saved." in page.words
+    after = await client.webhook(webhook.id)
+    assert await stored_headers(module_database_url, after) == {"Authorization": "Bearer old", "X-Empty": ""}
+
+
 async def test_somebody_elses_change_is_not_overwritten_unseen(visitor: Visitor, client: Client) -> None:
     webhook = await client.create(name="before", event_types=["User.Created"])
     path = f"/t/{client.tenant}/webhooks/{webhook.id}/settings"

@@ -140,7 +140,7 @@ class Form:
             except ValueError as error:
                 what = str(error) if name == "timeout" else "must be a number"
                 violations.append(Violation(PREFIX + name, what))
-        return given, violations, self._row_faults(t)
+        return given, violations, self._row_faults(stored, t)
 
     def _retry_policy(self, _: str) -> retry.RetryPolicy:
         schedule = SCHEDULES.get(self.schedule)
@@ -160,14 +160,15 @@ class Form:
             if row.name
         }
 
-    def _row_faults(self, t: Texts) -> Faults:
+    def _row_faults(self, stored: Settings, t: Texts) -> Faults:
+        """A row without a value is sound only if that is what is stored by its name, or kept."""
         faults: Faults = {}
         seen: set[str] = set()
         for index, row in enumerate(self.headers):
-            wrong = ""
+            wrong, kept = "", row.kept and row.name in stored.headers
             if not row.name and row.value:
                 wrong = "headers.no_name"
-            elif row.name and not row.value and not row.kept:
+            elif row.name and not row.value and not (kept or stored.headers.get(row.name) == ""):
                 wrong = "headers.no_value"
             elif row.name.lower() in seen:
                 wrong = "headers.twice"
