@@ -152,6 +152,7 @@ async def test_created_it_is_active_and_shows_its_key_when_asked(
         ({"schedule": "custom", "delays": "5s, x"}, "retry_policy", "not a duration"),
         ({"schedule": "custom", "delays": "8d"}, "retry_policy", "24 h"),
         ({"jitter": "51"}, "retry_policy", "0 to 0.5"),
+        ({"jitter": "a little"}, "retry_policy", "must be a number"),
         ({"labels": "a b=c"}, "labels", "key must be"),
         ({"signing_key": "short"}, "signing_key", "16 to 128"),
     ],

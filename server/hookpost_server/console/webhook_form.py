@@ -146,6 +146,9 @@ class Form:
         schedule = SCHEDULES.get(self.schedule)
         try:
             jitter = float(self.jitter) / 100 if self.jitter else None
+        except ValueError:
+            raise errors.InvalidFields.one(f"{PREFIX}retry_policy", "must be a number") from None
+        try:
             words = [word for word in re.split(r"[\s,]+", self.delays) if word]
             delays = [_seconds(word) for word in words] if schedule is retry.Schedule.CUSTOM else []
         except ValueError as error:
