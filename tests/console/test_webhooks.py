@@ -303,6 +303,14 @@ async def test_settings_are_saved(visitor: Visitor, client: Client, module_datab
     assert page.status == 422 and "begins with https://" in page.words
 
 
+async def test_numbers_are_shown_to_their_last_digit(visitor: Visitor, client: Client) -> None:
+    """Who saves another field would save them rounded."""
+    policy = webhook_pb2.RetryPolicy(schedule=webhook_pb2.RETRY_SCHEDULE_STANDARD_WEBHOOKS, jitter=0.07)
+    webhook = await client.create(rate_limit=1234.5678, retry_policy=policy)
+    page = await visitor.get(f"/t/{client.tenant}/webhooks/{webhook.id}/settings")
+    assert (page.hidden("rate_limit"), page.hidden("jitter")) == ("1234.5678", "7")
+
+
 async def test_a_kept_value_is_not_lost_with_its_name(
     visitor: Visitor, client: Client, module_database_url: str
 ) -> None:

@@ -75,11 +75,11 @@ class Form:
             or (HeaderRow(),),
             schedule=policy.schedule.name.lower(),
             delays=", ".join(format_duration(timedelta(seconds=delay)) for delay in policy.delays),
-            jitter=f"{policy.jitter * 100:g}",
+            jitter=f"{policy.jitter * 100:.12g}",
             timeout=format_duration(timedelta(seconds=settings.timeout)),
             payload_format=settings.payload_format.name.lower(),
             max_in_flight=str(settings.max_in_flight),
-            rate_limit=f"{settings.rate_limit:g}" if settings.rate_limit else "",
+            rate_limit=f"{settings.rate_limit:.12g}" if settings.rate_limit else "",
             labels="\n".join(f"{key}={value}" for key, value in settings.labels.items()),
         )
 
