@@ -402,6 +402,15 @@ async def test_disabled_enabled_deleted(visitor: Visitor, client: Client, receiv
     assert (await visitor.get(f"{base}/settings")).status == 404
 
 
+@pytest.mark.parametrize("character", ["🦄", ";", "é"])
+async def test_what_is_said_once_fits_into_a_cookie(visitor: Visitor, client: Client, character: str) -> None:
+    webhook = await client.create(name=character * 256)
+    page = await visitor.send(f"/t/{client.tenant}/webhooks/{webhook.id}/disable")
+    assert len(page.headers["Set-Cookie"]) < 4096
+    page = await visitor.get(page.headers["Location"])
+    assert f"“{character * 200}…” is disabled" in page.words
+
+
 async def test_spanish_for_who_reads_it(visitor: Visitor, client: Client) -> None:
     page = await visitor.get(f"/t/{client.tenant}/webhooks", **{"Accept-Language": "es-ES,es"})
     assert 'lang="es"' in page.text and "Aún no hay webhooks" in page.words

@@ -21,7 +21,7 @@ from .render import Renderer
 from .texts import Texts
 
 FLASH = "hookpost-flash"  # the cookie that carries one sentence over a redirect
-MAX_FLASH = 1000  # characters
+MAX_FLASH = 200  # characters of a value; browsers drop a cookie of more than 4096 bytes, and an emoji takes 14
 KINDS = {ids.WEBHOOK: "webhook", ids.DELIVERY: "delivery", ids.EVENT: "event", ids.REPLAY: "replay", ids.KEY: "API key"}
 
 
@@ -131,8 +131,11 @@ class Visit:
         """Sends the browser on to another page, which shows the text of the key `flash` once."""
         response = web.Response(status=303, headers={"Location": path})
         if flash:
+            told = {
+                name: value if len(value) <= MAX_FLASH else f"{value[:MAX_FLASH]}…" for name, value in values.items()
+            }
             response.set_cookie(
-                FLASH, json.dumps([flash, values])[:MAX_FLASH], path="/", max_age=60, httponly=True, samesite="Strict"
+                FLASH, json.dumps([flash, told]), path="/", max_age=60, httponly=True, samesite="Strict"
             )
         return response
 
