@@ -266,6 +266,18 @@ async def test_keys_of_rows_are_for_the_chosen_row(
         assert (await receiver.received(4))[3].event_id == first
 
 
+async def test_nothing_is_tested_when_nothing_is_chosen(browser: Browser, root: str, client: Client) -> None:
+    """A form without a choice means all that the webhook subscribes to."""
+    webhook = await client.create(event_types=["User.Created", "Role.Created"])
+    async with window(browser, root) as opened:
+        await opened.go(f"/webhooks/{webhook.id}/test")
+        send = opened.page.get_by_role("button", name="Send test")
+        await opened.page.get_by_label("All of them").uncheck()
+        await expect(send).to_be_disabled()
+        await opened.page.get_by_label("User.Created").check()
+        await expect(send).to_be_enabled()
+
+
 async def test_without_script(browser: Browser, root: str, client: Client, receiver: Receiver) -> None:
     async with window(browser, root, java_script_enabled=False) as opened:
         page = opened.page
