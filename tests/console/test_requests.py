@@ -114,7 +114,8 @@ async def test_requests_are_found_by_what_became_of_them(visitor: Visitor, clien
         ("event=no+type", "can't be the name of an event type"),
         ("state=cancelled", "No request matches"),
     ):
-        assert words in (await visitor.get(f"{base}/requests?{query}")).words
+        page = await visitor.get(f"{base}/requests?{query}")
+        assert words in page.words and not rows(page)
     await client.ended((await client.emit(type="Role.Created")).event_id)
     page = await visitor.get(f"/t/{client.tenant}/webhooks/{gone.id}/requests?code=none")
     assert "Failed refused" in rows(page)[0]
