@@ -242,6 +242,42 @@ async def test_by_keyboard_alone(browser: Browser, root: str, client: Client, re
         await expect(page.get_by_role("heading", name="third")).to_be_visible()
 
 
+async def test_keys_of_rows_are_for_the_chosen_row(
+    browser: Browser, root: str, client: Client, receiver: Receiver
+) -> None:
+    policy = webhook_pb2.RetryPolicy(schedule=webhook_pb2.RETRY_SCHEDULE_CUSTOM)
+    policy.delays.add(seconds=3600)
+    webhook_id = (await client.create(receiver.url, retry_policy=policy)).id
+    first, second = [(await client.emit()).event_id for _ in range(2)]
+    await client.ended(first)
+    await client.ended(second)
+    receiver.answers.append((500, "later"))
+    await client.emit()
+    await receiver.received(3)
+    async with window(browser, root) as opened:
+        page, press = opened.page, opened.page.keyboard.press
+        await opened.go(f"/webhooks/{webhook_id}/requests")
+        for key in ("r", "j", "r"):  # no row is chosen, then one that waits
+            await press(key)
+        for _ in range(2):
+            await press("j")
+        await press("r")
+        await expect(page.get_by_text("1 delivery is sent again")).to_be_visible()
+        assert (await receiver.received(4))[3].event_id == first
+
+
+async def test_nothing_is_tested_when_nothing_is_chosen(browser: Browser, root: str, client: Client) -> None:
+    """A form without a choice means all that the webhook subscribes to."""
+    webhook = await client.create(event_types=["User.Created", "Role.Created"])
+    async with window(browser, root) as opened:
+        await opened.go(f"/webhooks/{webhook.id}/test")
+        send = opened.page.get_by_role("button", name="Send test")
+        await opened.page.get_by_label("All of them").uncheck()
+        await expect(send).to_be_disabled()
+        await opened.page.get_by_label("User.Created").check()
+        await expect(send).to_be_enabled()
+
+
 async def test_without_script(browser: Browser, root: str, client: Client, receiver: Receiver) -> None:
     async with window(browser, root, java_script_enabled=False) as opened:
         page = opened.page

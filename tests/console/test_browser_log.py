@@ -12,6 +12,7 @@ from playwright.async_api import Browser, expect
 
 from hookpost.v1 import webhook_pb2
 from hookpost_server.console import live_stream
+from hookpost_server.domain.api_key import Scope
 from tests.receiver import Receiver
 from tests.rpc.serving import Client, Server
 
@@ -96,6 +97,19 @@ async def test_live_says_when_the_connection_is_lost(
         delivery_id = (await client.ended((await client.emit()).event_id))[0].id
         await page.unroute("**/live/stream*")
         await expect(page.locator(f"[id='{delivery_id}']")).to_contain_text("Delivered 200")  # nothing was missed
+
+
+async def test_who_is_signed_in_fits_into_narrow_windows(browser: Browser, place: Locked) -> None:
+    for tenant in ("*", "t" * 64):
+        _, key = await place.keys.create(tenant, "W" * 256, [Scope.READ])
+        async with window(browser, f"http://{place.server.console_address}", locale="es") as opened:
+            page = opened.page
+            await opened.go("/sign-in")
+            await page.locator("#key").fill(key)
+            await page.get_by_role("main").get_by_role("button").click()
+            await page.wait_for_url("**/webhooks")
+            assert await sideways(page) == []
+            await page.get_by_role("button", name="Cerrar sesión").click(trial=True)
 
 
 async def test_live_asks_to_sign_in_once_the_session_is_over(

@@ -201,6 +201,7 @@ async def test_of_a_deleted_webhook(visitor: Visitor, client: Client, receiver: 
     await client.webhooks.DeleteWebhook(request)
     page = await visitor.get(path)
     assert page.status == 200 and "its signing key with it" in page.words
+    assert f'action="{path}/resend"' not in page.text, "there is nowhere to send it"
     assert (await visitor.post(f"{path}/curl")).status == 404
 
 

@@ -161,8 +161,34 @@ async def test_another_tenants_webhook_is_not_found(visitor: Visitor, client: Cl
     assert (await visitor.get("/tenant?id=a/b")).status == 400
 
 
+@pytest.mark.parametrize("path", ["/webhooks?q=", "/events?event=", "/system/audit?actor=", "/webhooks/"])
+async def test_a_nul_is_no_fault_of_the_server(visitor: Visitor, path: str) -> None:
+    page = await visitor.get(f"{path}%00")
+    assert page.status == 400 and "does not make sense" in page.words
+
+
+async def test_no_line_break_gets_into_a_header(visitor: Visitor) -> None:
+    assert (await visitor.get("/webhooks/%0D%0ASet-Cookie:%20a=b")).status == 404
+
+
 @pytest.mark.parametrize(
-    "given", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "\r\n"]
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"a=b"),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
+        ("application/x-www-form-urlencoded; charset=none", b"a=b"),
+        ("application/x-www-form-urlencoded", b"csrf=%00"),
+    ],
+)
+async def test_what_is_no_form_is_refused(visitor: Visitor, kind: str, body: bytes) -> None:
+    url = f"http://{visitor.address}/preferences"
+    async with visitor.session.post(url, data=body, headers={"Content-Type": kind}) as answer:
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "\r\n", "http://[::1"],
 )
 async def test_nobody_is_sent_elsewhere(visitor: Visitor, given: str) -> None:
     page = await visitor.send("/preferences", {"next": given, "theme": "dark"})

@@ -52,6 +52,14 @@ async def test_a_test_shows_a_result_for_each_type(visitor: Visitor, client: Cli
     assert "No requests in this time" in (await visitor.get(f"{base}/requests")).words, "tests are in no log"
 
 
+async def test_the_first_test_needs_no_script(visitor: Visitor, client: Client, receiver: Receiver) -> None:
+    _, base = await sent(client, receiver)
+    page = await visitor.get(f"{base}/created")
+    form = page.text.split(f'action="{base}/test">')[1].split("</form>")[0]
+    page = await visitor.post(f"{base}/test", dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form)), csrf=False)
+    assert "2 results" in page.words and "Sending…" not in page.words and len(receiver.requests) == 2
+
+
 async def test_with_script_each_row_asks_for_its_own(visitor: Visitor, client: Client, receiver: Receiver) -> None:
     _, base = await sent(client, receiver)
     page = await visitor.post(f"{base}/test", {"type": "Role.Created"}, **{"HX-Request": "true"})
@@ -106,7 +114,8 @@ async def test_requests_are_found_by_what_became_of_them(visitor: Visitor, clien
         ("event=no+type", "can't be the name of an event type"),
         ("state=cancelled", "No request matches"),
     ):
-        assert words in (await visitor.get(f"{base}/requests?{query}")).words
+        page = await visitor.get(f"{base}/requests?{query}")
+        assert words in page.words and not rows(page)
     await client.ended((await client.emit(type="Role.Created")).event_id)
     page = await visitor.get(f"/t/{client.tenant}/webhooks/{gone.id}/requests?code=none")
     assert "Failed refused" in rows(page)[0]

@@ -153,6 +153,7 @@ async def test_created_it_is_active_and_shows_its_key_when_asked(
         ({"schedule": "custom", "delays": "5s, x"}, "retry_policy", "not a duration"),
         ({"schedule": "custom", "delays": "8d"}, "retry_policy", "24 h"),
         ({"jitter": "51"}, "retry_policy", "0 to 0.5"),
+        ({"jitter": "a little"}, "retry_policy", "must be a number"),
         ({"labels": "a b=c"}, "labels", "key must be"),
         ({"signing_key": "short"}, "signing_key", "16 to 128"),
     ],
@@ -309,6 +310,28 @@ async def test_settings_are_saved(visitor: Visitor, client: Client, module_datab
     assert page.status == 422 and "begins with https://" in page.words
 
 
+async def test_numbers_are_shown_to_their_last_digit(visitor: Visitor, client: Client) -> None:
+    """Who saves another field would save them rounded."""
+    policy = webhook_pb2.RetryPolicy(schedule=webhook_pb2.RETRY_SCHEDULE_STANDARD_WEBHOOKS, jitter=0.07)
+    webhook = await client.create(rate_limit=1234.5678, retry_policy=policy)
+    page = await visitor.get(f"/t/{client.tenant}/webhooks/{webhook.id}/settings")
+    assert (page.hidden("rate_limit"), page.hidden("jitter")) == ("1234.5678", "7")
+
+
+async def test_a_kept_value_is_not_lost_with_its_name(
+    visitor: Visitor, client: Client, module_database_url: str
+) -> None:
+    webhook = await client.create(headers={"Authorization": "Bearer old", "X-Empty": ""})
+    rows = {"header-value": ["", ""], "header-kept": ["1", ""]}
+    page = await settings(visitor, client, webhook, **rows | {"header-name": ["X-Auth", "X-Empty"]})
+    assert page.status == 422
+    assert page.text.count("A value is required.") == 2 and 'id="headers.0-fault"' in page.text, "there and at the top"
+    page = await settings(visitor, client, webhook, **rows | {"header-name": ["Authorization", "X-Empty"]})
+    assert page.status == 200 and "Saved." in page.words
+    after = await client.webhook(webhook.id)
+    assert await stored_headers(module_database_url, after) == {"Authorization": "Bearer old", "X-Empty": ""}
+
+
 async def test_somebody_elses_change_is_not_overwritten_unseen(visitor: Visitor, client: Client) -> None:
     webhook = await client.create(name="before", event_types=["User.Created"])
     path = f"/t/{client.tenant}/webhooks/{webhook.id}/settings"
@@ -384,6 +407,15 @@ async def test_disabled_enabled_deleted(visitor: Visitor, client: Client, receiv
     page = await visitor.post(f"{base}/delete")
     assert page.path == f"/t/{client.tenant}/webhooks" and "“crm” is deleted" in page.words
     assert (await visitor.get(f"{base}/settings")).status == 404
+
+
+@pytest.mark.parametrize("character", ["🦄", ";", "é"])
+async def test_what_is_said_once_fits_into_a_cookie(visitor: Visitor, client: Client, character: str) -> None:
+    webhook = await client.create(name=character * 256)
+    page = await visitor.send(f"/t/{client.tenant}/webhooks/{webhook.id}/disable")
+    assert len(page.headers["Set-Cookie"]) < 4096
+    page = await visitor.get(page.headers["Location"])
+    assert f"“{character * 200}…” is disabled" in page.words
 
 
 async def test_spanish_for_who_reads_it(visitor: Visitor, client: Client) -> None:

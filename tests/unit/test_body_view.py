@@ -20,6 +20,7 @@ from hookpost_server.console.body_view import MOST_HEX, MOST_TEXT, BodyView, vie
          '    {},\n    []\n  ]\n}'),
         (b'[{"a": "1"}]', "json", '[\n  {\n    "a": "1"\n  }\n]'),
         (b'{"a":', "text", '{"a":'),
+        (rb'{"a":"\ud800 \ud83e\udd84"}', "json", '{\n  "a": "\\ud800 🦄"\n}'),
         (b"[NaN]", "json", "[\n  NaN\n]"),
         (b"12", "text", "12"),
         (b"\xff\x00A", "hex", "00000000  ff 00 41                                         ··A"),

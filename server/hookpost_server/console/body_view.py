@@ -13,6 +13,8 @@ HEX_ROW = 16  # bytes
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Characters that change the direction of what follows: they could make a payload read as what it is not.
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# JSON may write such a half of a pair as \udXXX; it is no character, and no page can be encoded with it.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def _tidied(text: str) -> tuple[str, str]:
     try:
         # Numbers stay as they were written.
         value = json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
-        return _dumped(value), "json"
+        return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", _dumped(value)), "json"
     except (ValueError, RecursionError):
         return text, "text"
 

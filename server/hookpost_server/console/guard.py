@@ -118,6 +118,8 @@ class Guard:
     async def _answered(self, visit: Visit, handler: Next, session: str) -> web.StreamResponse:
         request = visit.request
         try:
+            if "%00" in request.raw_path:
+                raise web.HTTPBadRequest  # nothing that is stored can have it, and PostgreSQL does not take it
             visit.enter(await self._door.caller(session, used=not visit.unattended))
             act_as(Actor(*_actor(visit), request.remote or "", visit.caller.tenant_id))
             if request.method not in SAFE and not await self._ours(visit):
@@ -125,6 +127,7 @@ class Guard:
             tenant = request.match_info.get("tenant")
             foreign = visit.signed_in and visit.caller.tenant_id not in (None, tenant)
             if tenant is not None and (foreign or check_tenant(tenant)):
+                visit.go_home()
                 raise web.HTTPNotFound
             return await handler(request)
         except NotSignedIn:

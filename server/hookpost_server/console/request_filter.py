@@ -46,6 +46,7 @@ class RequestFilter:
             try:
                 since, before = _moment(given["from"], FIRST), _moment(given["to"], LAST)
             except ValueError:
+                since = before = FIRST
                 fault = "requests.bad_time"
         elif given["range"] != "all":
             since = ids.first_of(now - RANGES[given["range"]])

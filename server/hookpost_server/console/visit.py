@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiMapping
 
 from ..domain import errors, ids
@@ -20,7 +21,7 @@ from .render import Renderer
 from .texts import Texts
 
 FLASH = "hookpost-flash"  # the cookie that carries one sentence over a redirect
-MAX_FLASH = 1000  # characters
+MAX_FLASH = 200  # characters of a value; browsers drop a cookie of more than 4096 bytes, and an emoji takes 14
 KINDS = {ids.WEBHOOK: "webhook", ids.DELIVERY: "delivery", ids.EVENT: "event", ids.REPLAY: "replay", ids.KEY: "API key"}
 
 
@@ -55,7 +56,12 @@ class Visit:
         """Says who visits: without a tenant in the path, it is their own."""
         self.caller = caller
         if not self._root:
-            self.tenant_id = caller.tenant_id or DEFAULT_TENANT
+            self.go_home()
+
+    def go_home(self) -> None:
+        """Turns to the visitor's own tenant, so that links of the page lead somewhere."""
+        self._root = ""
+        self.tenant_id = self.caller.tenant_id or DEFAULT_TENANT
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -98,9 +104,15 @@ class Visit:
             raise errors.NotFound(KINDS[prefix], text) from None
 
     async def form(self) -> MultiMapping[str]:
-        """The fields that were sent; files are no part of any form here."""
-        sent = await self.request.post()
-        return MultiDict((name, value) for name, value in sent.items() if isinstance(value, str))
+        """The fields that were sent; files are no part of any form here. Raises HTTPBadRequest for what is no form."""
+        try:
+            sent = await self.request.post()
+        except (HttpProcessingError, ValueError, LookupError):
+            raise web.HTTPBadRequest from None
+        fields = MultiDict((name, value) for name, value in sent.items() if isinstance(value, str))
+        if any("\0" in value for value in fields.values()):
+            raise web.HTTPBadRequest
+        return fields
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> web.Response:
         """A whole page."""
@@ -119,8 +131,11 @@ class Visit:
         """Sends the browser on to another page, which shows the text of the key `flash` once."""
         response = web.Response(status=303, headers={"Location": path})
         if flash:
+            told = {
+                name: value if len(value) <= MAX_FLASH else f"{value[:MAX_FLASH]}…" for name, value in values.items()
+            }
             response.set_cookie(
-                FLASH, json.dumps([flash, values])[:MAX_FLASH], path="/", max_age=60, httponly=True, samesite="Strict"
+                FLASH, json.dumps([flash, told]), path="/", max_age=60, httponly=True, samesite="Strict"
             )
         return response
 

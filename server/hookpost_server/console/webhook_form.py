@@ -75,11 +75,11 @@ class Form:
             or (HeaderRow(),),
             schedule=policy.schedule.name.lower(),
             delays=", ".join(format_duration(timedelta(seconds=delay)) for delay in policy.delays),
-            jitter=f"{policy.jitter * 100:g}",
+            jitter=f"{policy.jitter * 100:.12g}",
             timeout=format_duration(timedelta(seconds=settings.timeout)),
             payload_format=settings.payload_format.name.lower(),
             max_in_flight=str(settings.max_in_flight),
-            rate_limit=f"{settings.rate_limit:g}" if settings.rate_limit else "",
+            rate_limit=f"{settings.rate_limit:.12g}" if settings.rate_limit else "",
             labels="\n".join(f"{key}={value}" for key, value in settings.labels.items()),
         )
 
@@ -140,12 +140,15 @@ class Form:
             except ValueError as error:
                 what = str(error) if name == "timeout" else "must be a number"
                 violations.append(Violation(PREFIX + name, what))
-        return given, violations, self._row_faults(t)
+        return given, violations, self._row_faults(stored, t)
 
     def _retry_policy(self, _: str) -> retry.RetryPolicy:
         schedule = SCHEDULES.get(self.schedule)
         try:
             jitter = float(self.jitter) / 100 if self.jitter else None
+        except ValueError:
+            raise errors.InvalidFields.one(f"{PREFIX}retry_policy", "must be a number") from None
+        try:
             words = [word for word in re.split(r"[\s,]+", self.delays) if word]
             delays = [_seconds(word) for word in words] if schedule is retry.Schedule.CUSTOM else []
         except ValueError as error:
@@ -160,14 +163,15 @@ class Form:
             if row.name
         }
 
-    def _row_faults(self, t: Texts) -> Faults:
+    def _row_faults(self, stored: Settings, t: Texts) -> Faults:
+        """A row without a value is sound only if that is what is stored by its name, or kept."""
         faults: Faults = {}
         seen: set[str] = set()
         for index, row in enumerate(self.headers):
-            wrong = ""
+            wrong, kept = "", row.kept and row.name in stored.headers
             if not row.name and row.value:
                 wrong = "headers.no_name"
-            elif row.name and not row.value and not row.kept:
+            elif row.name and not row.value and not (kept or stored.headers.get(row.name) == ""):
                 wrong = "headers.no_value"
             elif row.name.lower() in seen:
                 wrong = "headers.twice"

@@ -61,8 +61,10 @@ async def show(visit: Visit) -> web.Response:
         tab=tab,
         chosen=chosen,
         tidy=_tidy(visit),
-        may_resend=delivery.state is not State.PENDING and visit.caller.may(Scope.DELIVERIES_RETRY),
-        may_reveal=visit.caller.may(Scope.SECRETS_REVEAL) and webhook is not None,
+        may_resend=webhook is not None
+        and delivery.state is not State.PENDING
+        and visit.caller.may(Scope.DELIVERIES_RETRY),
+        may_reveal=webhook is not None and visit.caller.may(Scope.SECRETS_REVEAL),
         may_emit=not event.is_operational(delivery.event_type),
         **context,
     )

@@ -45,7 +45,10 @@ async def tenant(visit: Visit) -> web.Response:
 
 def own_path(given: str) -> str:
     """A path of ours to go on to; what leads elsewhere is replaced."""
-    parts = urlsplit(given)
+    try:
+        parts = urlsplit(given)
+    except ValueError:
+        return "/webhooks"
     ours = given.startswith("/") and not given.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     return given if ours and "\\" not in given and given.isprintable() else "/webhooks"
 

@@ -18,7 +18,7 @@ from ..webhook_page import asked_for, webhook_page
 
 async def first(visit: Visit) -> web.Response:
     """A webhook's own address leads to its first tab."""
-    return visit.see(visit.url(f"/webhooks/{visit.request.match_info['id']}/settings"))
+    return visit.see(visit.url(f"/webhooks/{ids.text(ids.WEBHOOK, visit.identity(ids.WEBHOOK))}/settings"))
 
 
 async def show(visit: Visit) -> web.Response:

@@ -226,9 +226,8 @@
     if (document.documentElement.dataset.keys === "off") return;
     const go = prefix === "g" ? one(`[data-go="${CSS.escape(event.key)}"]`) : null;
     prefix = event.key === "g" ? "g" : "";
-    const here = one(".here");
-    const target = go ?? (event.key === "r" && here ? one('[data-key="r"]', here) : null)
-      ?? one(`[data-key="${CSS.escape(event.key)}"]`);
+    const keyed = all(`[data-key="${CSS.escape(event.key)}"]`); // those in rows are for the row that is chosen
+    const target = go ?? keyed.find((each) => each.closest(".here") || !each.closest("[data-row]"));
     if (target) {
       event.preventDefault();
       if (target.matches("input")) { target.focus(); target.select(); } else target.click();
