@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
 import re
 import time
@@ -91,21 +92,25 @@ def _first(value: Any) -> str:
 
 
 def _secrets(keys: str | Sequence[str], scheme: Scheme) -> list[bytes]:
-    given = [key for key in ([keys] if isinstance(keys, str) else keys) if key]
-    if not given:
-        raise InvalidWebhook(Reason.NO_KEY, "no signing key was given")
-    return [key.encode() if scheme is Scheme.HEX else _decoded(key) for key in given]
+    given = [key for key in ([keys] if isinstance(keys, str) else keys or ()) if isinstance(key, str) and key]
+    if not given:  # or None, of a variable that is not set; or bytes
+        raise InvalidWebhook(Reason.NO_KEY, "no signing key was given as text")
+    return [_encoded(key) if scheme is Scheme.HEX else _decoded(key) for key in given]
+
+
+def _encoded(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
 
 
 def _decoded(key: str) -> bytes:
     """Standard Webhooks signs with what `whsec_` encodes in base64; other keys are taken as they are."""
     if not key.startswith(_PREFIX):
-        return key.encode()
+        return _encoded(key)
     encoded = key.removeprefix(_PREFIX)
-    try:
-        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidWebhook(Reason.NO_KEY, f'a signing key is not base64 after "{_PREFIX}"') from None
+    with contextlib.suppress(binascii.Error, ValueError):
+        if secret := base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True):
+            return secret  # an empty one would be known to everybody
+    raise InvalidWebhook(Reason.NO_KEY, f'a signing key is not base64 after "{_PREFIX}"')
 
 
 def _check_hex(body: bytes, headers: Mapping[str, str], secrets: Sequence[bytes], header: str) -> None:
