@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -130,9 +132,14 @@ def _signed(body: str, key: str) -> dict[str, Any]:
 def test_headers_may_come_as_pairs_lists_bytes_or_a_message() -> None:
     case = cases("verification")[0]
     body = base64.b64decode(case["body_base64"])
+    message = Message()  # what http.server has
+    for name, value in case["headers"].items():
+        message[name] = value
     for headers in (
         list(case["headers"].items()),
         {name: [value] for name, value in case["headers"].items()},
         {name: value.encode() for name, value in case["headers"].items()},
+        [(name.encode(), value.encode()) for name, value in case["headers"].items()],
+        message,
     ):
         assert verify(body, headers, case["keys"], now=case["now"]).type == "PostSignIn"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from .event import Event, read
 from .refusal import InvalidWebhook, Reason, parsed, too_large
@@ -32,9 +32,19 @@ class Scheme(StrEnum):
     HEX = "hex"  # hex HMAC of the body alone, as Logto sends: an old request can be sent again by whoever saw it
 
 
+@runtime_checkable
+class _Items(Protocol):
+    """Mappings, and what is like one: the headers of `http.server`."""
+
+    def items(self) -> Iterable[tuple[str, Any]]: ...
+
+
+Headers = _Items | Iterable[tuple[str | bytes, str | bytes]]
+
+
 def verify(
     body: bytes | str,
-    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    headers: Headers,
     keys: str | Sequence[str],
     *,
     scheme: Scheme | str = Scheme.STANDARD,
@@ -79,16 +89,22 @@ def _raw(body: Any) -> bytes:
     raise parsed(f"it is {type(body).__name__}")
 
 
-def _lower(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return {str(name).lower(): value if isinstance(value, str) else _first(value) for name, value in pairs}
+def _lower(headers: Headers) -> dict[str, str]:
+    """By name in lower case; of one that came more than once, the first."""
+    pairs: Iterable[tuple[Any, Any]] = headers.items() if isinstance(headers, _Items) else headers or ()
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        given.setdefault(_text(name).lower(), _text(value))
+    return given
 
 
-def _first(value: Any) -> str:
-    """Some frameworks give a list of values, or bytes."""
+def _text(value: Any) -> str:
+    """ASGI gives bytes, and some frameworks a list of values."""
+    if isinstance(value, list | tuple):
+        value = next(iter(value), "")
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    return str(value[0]) if isinstance(value, list | tuple) and value else ""
+    return value if isinstance(value, str) else ""
 
 
 def _secrets(keys: str | Sequence[str], scheme: Scheme) -> list[bytes]:
