@@ -86,6 +86,7 @@ def verification() -> list[dict[str, Any]]:
     pretty = json.dumps(json.loads(STANDARD), indent=2)
     empty = '{"event":"A","createdAt":"2026-08-21T10:00:00.000Z","hookId":"' + WHK + '"}'
     plain = {"kind": "nothing of an envelope", "n": [1, 2.5]}
+    spaced = '{"kind": "as the caller wrote it", "n": 1}\r\n'
     return [
         case("flat", FLAT, good, event()),
         case("flat without members", empty, signed(empty), event("A", {})),
@@ -93,6 +94,7 @@ def verification() -> list[dict[str, Any]]:
         case("cloudevents", CLOUDEVENTS, signed(CLOUDEVENTS), event()),
         case("raw: the type is not taken from a header", json.dumps(plain, separators=(",", ":")),
              signed(json.dumps(plain, separators=(",", ":"))), event("", plain, None)),
+        case("raw, with white space of the caller's", spaced, signed(spaced), event("", json.loads(spaced), None)),
         case("names of headers in capitals", FLAT, {name.upper(): value for name, value in good.items()}, event()),
         case("a key of one's own", FLAT, signed(FLAT, RAW), event(), keys=[RAW]),
         case("two keys, the second fits", FLAT, signed(FLAT, OLD), event(), keys=[KEY, OLD]),
@@ -135,6 +137,7 @@ def verification() -> list[dict[str, Any]]:
         case("written anew with spaces", anew, good, "body_parsed"),
         case("written anew with line ends", pretty, signed(STANDARD), "body_parsed"),
         case("written anew, by hex", anew, good, "body_parsed", scheme="hex"),
+        case("raw, with white space of the caller's, by another's key", spaced, signed(spaced, OLD), "bad_signature"),
         case("no key", FLAT, good, "no_key", keys=[]),
         case("an empty key", FLAT, good, "no_key", keys=[""]),
         case("a key that is not base64", FLAT, good, "no_key", keys=["whsec_%%%%"]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -91,12 +93,53 @@ def test_every_reason_has_a_vector() -> None:
     assert {case["expect"].get("reason") for case in cases("verification")} - {None} == {str(each) for each in Reason}
 
 
-def test_headers_may_come_as_pairs_lists_or_bytes() -> None:
+@pytest.mark.parametrize("scheme", ["standard", "hex"])
+def test_an_integer_that_python_reads_from_no_text_is_no_reason_to_refuse(scheme: str) -> None:
+    digits = "1" * 5000
+    event = check(_signed(f'{{"n":{digits}}}', "a key") | {"scheme": scheme})
+    assert event.data == {"n": Decimal(digits)}
+
+
+def test_a_key_of_nothing_is_no_key() -> None:
+    """Whoever knows that would sign with it."""
+    case = _signed("{}", "whsec_")
+    with pytest.raises(InvalidWebhook) as refused:
+        check(case)
+    assert refused.value.reason is Reason.NO_KEY
+
+
+@pytest.mark.parametrize("keys", [None, (), [None], b"a key", [b"a key"]])
+def test_what_is_no_text_is_no_key(keys: Any) -> None:
+    """None is what a variable that is not set gives."""
+    with pytest.raises(InvalidWebhook) as refused:
+        verify(b"{}", {}, keys)
+    assert refused.value.reason is Reason.NO_KEY
+
+
+def _signed(body: str, key: str) -> dict[str, Any]:
+    """A case that is to be taken, were it not for its body or its key."""
+    case, raw = cases("verification")[0], body.encode()
+    secrets = [base64.b64decode(key.removeprefix("whsec_")) if key.startswith("whsec_") else key.encode()]
+    signature = signing.standard_signature(secrets, case["headers"]["webhook-id"], case["now"], raw)
+    signatures = {"webhook-signature": signature, case["header"]: signing.hex_signature(key, raw)}
+    return case | {
+        "body_base64": base64.b64encode(raw).decode(),
+        "headers": case["headers"] | signatures,
+        "keys": [key],
+    }
+
+
+def test_headers_may_come_as_pairs_lists_bytes_or_a_message() -> None:
     case = cases("verification")[0]
     body = base64.b64decode(case["body_base64"])
+    message = Message()  # what http.server has
+    for name, value in case["headers"].items():
+        message[name] = value
     for headers in (
         list(case["headers"].items()),
         {name: [value] for name, value in case["headers"].items()},
         {name: value.encode() for name, value in case["headers"].items()},
+        [(name.encode(), value.encode()) for name, value in case["headers"].items()],
+        message,
     ):
         assert verify(body, headers, case["keys"], now=case["now"]).type == "PostSignIn"

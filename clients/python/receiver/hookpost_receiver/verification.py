@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from .event import Event, read
 from .refusal import InvalidWebhook, Reason, parsed, too_large
@@ -20,8 +21,8 @@ MAX_SIZE = 1024 * 1024  # bytes of a body
 DEFAULT_HEADER = "hookpost-signature-sha-256"
 _PREFIX = "whsec_"
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
-# Hookpost writes its envelopes without white space; frameworks that parse a body and write it anew put some in.
-_WRITTEN_ANEW = re.compile(rb'\s*\{\s+"|\s+\{|\s*\{"[^"]*"(\s+:|:\s)')
+# Hookpost writes no white space at the beginning of its envelopes; frameworks that parse a body and write it anew do.
+_WRITTEN_ANEW = re.compile(rb'\{(\s+"|"(event|type|specversion)":\s)')
 
 
 class Scheme(StrEnum):
@@ -31,9 +32,19 @@ class Scheme(StrEnum):
     HEX = "hex"  # hex HMAC of the body alone, as Logto sends: an old request can be sent again by whoever saw it
 
 
+@runtime_checkable
+class _Items(Protocol):
+    """Mappings, and what is like one: the headers of `http.server`."""
+
+    def items(self) -> Iterable[tuple[str, Any]]: ...
+
+
+Headers = _Items | Iterable[tuple[str | bytes, str | bytes]]
+
+
 def verify(
     body: bytes | str,
-    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    headers: Headers,
     keys: str | Sequence[str],
     *,
     scheme: Scheme | str = Scheme.STANDARD,
@@ -78,34 +89,44 @@ def _raw(body: Any) -> bytes:
     raise parsed(f"it is {type(body).__name__}")
 
 
-def _lower(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return {str(name).lower(): value if isinstance(value, str) else _first(value) for name, value in pairs}
+def _lower(headers: Headers) -> dict[str, str]:
+    """By name in lower case; of one that came more than once, the first."""
+    pairs: Iterable[tuple[Any, Any]] = headers.items() if isinstance(headers, _Items) else headers or ()
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        given.setdefault(_text(name).lower(), _text(value))
+    return given
 
 
-def _first(value: Any) -> str:
-    """Some frameworks give a list of values, or bytes."""
+def _text(value: Any) -> str:
+    """ASGI gives bytes, and some frameworks a list of values."""
+    if isinstance(value, list | tuple):
+        value = next(iter(value), "")
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    return str(value[0]) if isinstance(value, list | tuple) and value else ""
+    return value if isinstance(value, str) else ""
 
 
 def _secrets(keys: str | Sequence[str], scheme: Scheme) -> list[bytes]:
-    given = [key for key in ([keys] if isinstance(keys, str) else keys) if key]
-    if not given:
-        raise InvalidWebhook(Reason.NO_KEY, "no signing key was given")
-    return [key.encode() if scheme is Scheme.HEX else _decoded(key) for key in given]
+    given = [key for key in ([keys] if isinstance(keys, str) else keys or ()) if isinstance(key, str) and key]
+    if not given:  # or None, of a variable that is not set; or bytes
+        raise InvalidWebhook(Reason.NO_KEY, "no signing key was given as text")
+    return [_encoded(key) if scheme is Scheme.HEX else _decoded(key) for key in given]
+
+
+def _encoded(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
 
 
 def _decoded(key: str) -> bytes:
     """Standard Webhooks signs with what `whsec_` encodes in base64; other keys are taken as they are."""
     if not key.startswith(_PREFIX):
-        return key.encode()
+        return _encoded(key)
     encoded = key.removeprefix(_PREFIX)
-    try:
-        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidWebhook(Reason.NO_KEY, f'a signing key is not base64 after "{_PREFIX}"') from None
+    with contextlib.suppress(binascii.Error, ValueError):
+        if secret := base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True):
+            return secret  # an empty one would be known to everybody
+    raise InvalidWebhook(Reason.NO_KEY, f'a signing key is not base64 after "{_PREFIX}"')
 
 
 def _check_hex(body: bytes, headers: Mapping[str, str], secrets: Sequence[bytes], header: str) -> None:
