@@ -13,7 +13,7 @@ from .failpoints import Failpoint
 from .values import Address as Address
 from .values import Network
 
-LONGEST_TIMEOUT = 30.0  # seconds; the limit of a webhook's own `timeout`
+LONGEST_TIMEOUT = 30.0  # seconds: domain/webhook.py's MAX_TIMEOUT, which takes commands 0.1 s to import
 
 
 class ConfigError(Exception):

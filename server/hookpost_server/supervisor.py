@@ -8,6 +8,7 @@ deliveries that one of them could not take over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -89,9 +90,47 @@ class _Node:
 
     async def start(self) -> None:
         """Returns once it answers. Raises StartError."""
-        ready, says_ready = os.pipe()
-        lives, self.lifeline = os.pipe()
-        environment = {
+        self.process = None
+        with contextlib.ExitStack() as ours:
+            try:
+                ready = await self._begin(ours)
+            except OSError as error:
+                raise StartError(
+                    f"server process {self.number} can't be started: {error.strerror or error}",
+                    "this machine may be short of memory, processes or open files",
+                ) from error
+            if not await _first_byte(ready):
+                raise StartError(f"server process {self.number} did not start", "its own lines above say why")
+
+    async def _begin(self, ours: contextlib.ExitStack) -> int:
+        """Starts it; returns the pipe by which it says that it answers, which `ours` closes."""
+        self._let_go()
+        with contextlib.ExitStack() as theirs:
+            lives, self.lifeline = os.pipe()
+            theirs.callback(os.close, lives)
+            ready, says_ready = os.pipe()
+            theirs.callback(os.close, says_ready)
+            ours.callback(os.close, ready)
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "hookpost_server.cli.node",
+                str(says_ready),
+                str(lives),
+                env=self._environment(),
+                pass_fds=(says_ready, lives),
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops them in order
+            )
+        return ready
+
+    def _let_go(self) -> None:
+        """Closes the lifeline, if there is one."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+
+    def _environment(self) -> dict[str, str]:
+        return {
             **os.environ,
             **self.config.environment(),
             "HOOKPOST_DATABASE_URL": self.database_url,
@@ -103,25 +142,6 @@ class _Node:
             # One of them is enough for people.
             **({"HOOKPOST_CONSOLE_ADDRESS": "off"} if self.number else {}),
         }
-        try:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "hookpost_server.cli.node",
-                str(says_ready),
-                str(lives),
-                env=environment,
-                pass_fds=(says_ready, lives),
-                start_new_session=True,  # Ctrl-C is for the supervisor, which stops them in order
-            )
-        finally:
-            os.close(says_ready)
-            os.close(lives)
-        try:
-            if not await _first_byte(ready):
-                raise StartError(f"server process {self.number} did not start", "its own lines above say why")
-        finally:
-            os.close(ready)
 
     def _metrics_address(self) -> str:
         """Each process has its own figures: the first at the port that is set, the next at the one after it."""
@@ -137,7 +157,6 @@ class _Node:
                 code = await self.process.wait()
                 log.error("process.ended", number=self.number, code=code)
             began = time.monotonic()
-            os.close(self.lifeline)
             try:
                 await self.start()
                 log.info("process.restarted", number=self.number)
@@ -147,17 +166,16 @@ class _Node:
 
     async def stop(self) -> None:
         """Asks it to end in order, and ends it when it takes too long."""
-        if self.process is None:
-            return
-        if self.process.returncode is None:
-            self.process.terminate()
-        try:
-            await asyncio.wait_for(self.process.wait(), self.config.shutdown_grace + STOP_MARGIN)
-        except TimeoutError:
-            log.error("process.killed", number=self.number)
-            self.process.kill()
-            await self.process.wait()
-        os.close(self.lifeline)
+        if self.process is not None:
+            if self.process.returncode is None:
+                self.process.terminate()
+            try:
+                await asyncio.wait_for(self.process.wait(), self.config.shutdown_grace + STOP_MARGIN)
+            except TimeoutError:
+                log.error("process.killed", number=self.number)
+                self.process.kill()
+                await self.process.wait()
+        self._let_go()
 
 
 async def _first_byte(descriptor: int) -> bool:

@@ -24,6 +24,7 @@ class Locked:
 
     server: Server
     keys: ApiKeys
+    database: Database
     database_url: str
 
     async def key(self, *scopes: Scope, tenant: str = ALL_TENANTS) -> tuple[ApiKey, str]:
@@ -45,7 +46,7 @@ async def locked(database_url: str) -> AsyncIterator[Locked]:
         await keys.create(ALL_TENANTS, "first", [Scope.ADMIN])
         settings = config(database_url, console_address=Address("127.0.0.1", 0), auth="keys")
         async with serving(settings) as server:
-            yield Locked(server, keys, database_url)
+            yield Locked(server, keys, database, database_url)
     finally:
         await database.close()
 

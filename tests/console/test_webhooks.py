@@ -427,3 +427,20 @@ async def test_spanish_for_who_reads_it(visitor: Visitor, client: Client) -> Non
     assert "<span>es obligatorio: de 1 a 256 caracteres</span>" in page.text
     page = await visitor.get(f"/t/{client.tenant}/webhooks/nothing/settings", **{"Accept-Language": "es"})
     assert page.status == 404 and "<span>no hay ningún webhook «nothing»</span>" in page.text
+
+
+async def test_one_that_can_not_be_read_can_be_deleted(
+    visitor: Visitor, client: Client, module_database_url: str
+) -> None:
+    webhook = await client.create(name="broken")
+    connection = await asyncpg.connect(module_database_url)
+    try:
+        sealed = "headers || '\\x00'"
+        await connection.execute(f"update webhooks set headers = {sealed} where tenant_id = $1", client.tenant)
+    finally:
+        await connection.close()
+    path = f"/t/{client.tenant}/webhooks/{webhook.id}/delete"
+    page = await visitor.get(path)
+    assert page.status == 200 and "broken" in page.words
+    assert (await visitor.post(path)).status == 200
+    assert webhook.id not in (await visitor.get(f"/t/{client.tenant}/webhooks")).text

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from hookpost_server.store import known_keys
 from hookpost_server.store.api_keys import ApiKeys
 from hookpost_server.store.database import Database
 from hookpost_server.store.known_keys import KnownKeys
+from tests.keys import let_in, remembering
 from tests.rpc.serving import eventually
 
 LAST = UUID(int=2**128 - 1)
@@ -29,25 +28,16 @@ def keys(database: Database) -> ApiKeys:
     return ApiKeys(database)
 
 
-@contextlib.asynccontextmanager
-async def remembering(keys: ApiKeys, database: Database) -> AsyncIterator[KnownKeys]:
-    known = KnownKeys(keys, database)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(known.run())
-        yield known
-        running.cancel()
-
-
-async def test_a_key_lets_in_whom_it_was_made_for(keys: ApiKeys) -> None:
+async def test_a_key_lets_in_whom_it_was_made_for(keys: ApiKeys, database: Database) -> None:
     key, text = await keys.create("acme", "the shop", [Scope.READ, Scope.EVENTS_EMIT, Scope.READ])
-    principal = await keys.authenticate(text)
+    principal = await let_in(database, text)
     assert principal is not None
     assert (principal.id, principal.name, principal.tenant_id) == (key.id, "the shop", "acme")
     assert principal.scopes == {Scope.READ, Scope.EVENTS_EMIT}
     assert principal.may(Scope.READ)
     assert not principal.may(Scope.SECRETS_REVEAL)
     everywhere, text = await keys.create(ALL_TENANTS, "the operators", [Scope.ADMIN])
-    principal = await keys.authenticate(text)
+    principal = await let_in(database, text)
     assert principal is not None
     assert (principal.id, principal.tenant_id) == (everywhere.id, None)
     assert all(principal.may(scope) for scope in Scope)
@@ -62,7 +52,7 @@ async def test_the_text_is_nowhere_in_the_database(keys: ApiKeys, sql: asyncpg.C
     assert secret not in str(await sql.fetch("select a::text from audit_log a"))
 
 
-async def test_nobody_else_is_let_in(keys: ApiKeys) -> None:
+async def test_nobody_else_is_let_in(keys: ApiKeys, database: Database) -> None:
     key, text = await keys.create("acme", "n", [Scope.READ])
     _, other = await keys.create("acme", "m", [Scope.READ])
     wrong = "A" if text[-1] != "A" else "B"
@@ -76,16 +66,16 @@ async def test_nobody_else_is_let_in(keys: ApiKeys) -> None:
         f" {text}",
         text + "\n",
     ):
-        assert await keys.authenticate(given) is None, given
-    assert await keys.authenticate(api_key.new_text(ids.new(1.0))) is None  # well made, but unknown
+        assert await let_in(database, given) is None, given
+    assert await let_in(database, api_key.new_text(ids.new(1.0))) is None  # well made, but unknown
     await keys.revoke(key.id)
-    assert await keys.authenticate(text) is None
+    assert await let_in(database, text) is None
 
 
-async def test_a_key_expires(keys: ApiKeys, sql: asyncpg.Connection) -> None:
+async def test_a_key_expires(keys: ApiKeys, database: Database, sql: asyncpg.Connection) -> None:
     soon = await sql.fetchval("select now() + interval '1 hour'")
     key, text = await keys.create("acme", "n", [Scope.READ], soon)
-    assert await keys.authenticate(text)
+    assert await let_in(database, text)
     assert key.works(soon.timestamp() - 1)
     assert not key.works(soon.timestamp())
     with pytest.raises(errors.InvalidFields) as caught:

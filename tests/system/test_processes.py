@@ -9,12 +9,15 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import grpc
 import pytest
+import structlog
 
+from hookpost_server import supervisor
 from hookpost_server.config import Address, Config
 from tests.receiver import receiving
 from tests.rpc.serving import Client, config, eventually
@@ -99,6 +102,44 @@ async def test_they_end_with_their_supervisor(supervised: tuple[asyncio.subproce
         return True if not any(Path(f"/proc/{pid}").exists() for pid in nodes) else None
 
     await eventually(gone)
+
+
+async def test_one_that_can_not_be_started_anew_is_tried_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of memory or of processes, say: the others serve on, and no file is left open by the tries."""
+    stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+    settings = replace(config(database_url), processes=2)
+    with structlog.testing.capture_logs() as lines:
+        serving = asyncio.create_task(supervisor.serve(settings, ready=ready.set_result, stop=stop))
+        await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
+
+        def told(event: str) -> int:
+            return sum(line["event"] == event for line in lines)
+
+        async def tries() -> bool | None:
+            return told("process.not_restarted") >= 2 or None
+
+        async def back() -> bool | None:
+            return told("process.restarted") == 1 or None
+
+        try:
+            doomed, _ = nodes_of(os.getpid())
+            files = len(list(Path("/proc/self/fd").iterdir()))
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "executable", "/nowhere/python")
+                os.kill(doomed, signal.SIGKILL)
+                await eventually(tries)
+            await eventually(back)
+            assert len(nodes_of(os.getpid())) == 2
+            assert len(list(Path("/proc/self/fd").iterdir())) <= files + 1
+        finally:
+            stop.set()
+            await serving
+
+
+def nodes_of(pid: int) -> list[int]:
+    return [child for child in children(pid) if b"cli.node" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def test_settings_go_from_one_process_to_the_other() -> None:

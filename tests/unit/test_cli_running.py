@@ -50,11 +50,12 @@ def test_what_the_start_left_behind_is_removed_and_what_comes_after_it_too() -> 
 async def test_the_end_of_a_pipe_is_told_once() -> None:
     """The process then has attempts to end, and its loop nothing to do but that."""
     here, there = os.pipe()
-    told = 0
+    told, first = 0, asyncio.Event()
 
     def tell() -> None:
         nonlocal told
         told += 1
+        first.set()
 
     once_closed(here, tell)
     for _ in range(10):
@@ -62,8 +63,7 @@ async def test_the_end_of_a_pipe_is_told_once() -> None:
     assert not told
     os.close(there)
     async with asyncio.timeout(10):
-        while not told:
-            await asyncio.sleep(0)
+        await first.wait()
     for _ in range(100):
         await asyncio.sleep(0)
     assert told == 1

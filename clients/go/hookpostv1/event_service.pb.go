@@ -50,7 +50,8 @@ type EmitEventRequest struct {
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// Optional. Answer which webhooks would fire; write nothing.
 	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	// Optional. Answer only when every delivery has concluded its first attempt.
+	// Optional. Answer only when every delivery has concluded its first attempt
+	// (1000 of them, if there are more).
 	// The event is durable all the same, whatever the receivers do.
 	Wait          *Wait `protobuf:"bytes,8,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -235,11 +236,11 @@ type EmitEventResponse struct {
 	// Deliveries that were queued; for a duplicate, those of the first event.
 	DeliveryCount int32 `protobuf:"varint,4,opt,name=delivery_count,json=deliveryCount,proto3" json:"delivery_count,omitempty"`
 	// With `dry_run`: every webhook of the tenant that would fire, and those
-	// that would not, with the reason.
+	// that would not, with the reason; at most 1000, those that would fire first.
 	Matches []*Match `protobuf:"bytes,5,rep,name=matches,proto3" json:"matches,omitempty"`
 	// With `dry_run`: what the event type's schema objects to.
 	SchemaViolations []string `protobuf:"bytes,6,rep,name=schema_violations,json=schemaViolations,proto3" json:"schema_violations,omitempty"`
-	// With `wait`: each delivery as it stood when the call answered.
+	// With `wait`: each delivery as it stood when the call answered; at most 1000.
 	Deliveries    []*WaitedDelivery `protobuf:"bytes,7,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

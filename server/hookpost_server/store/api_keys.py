@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from ..domain import api_key, errors, ids
-from ..domain.api_key import ApiKey, Principal, Scope
+from ..domain.api_key import ApiKey, Scope
 from ..domain.audit import Action
 from . import audit
 from .database import Database
@@ -90,12 +90,6 @@ class ApiKeys:
         """Those that exist, whether they work or not."""
         async with self._database.connection() as connection:
             return {row["id"]: _from_row(row) for row in await connection.fetch(self.OF, key_ids)}
-
-    async def authenticate(self, text: str) -> Principal | None:
-        """Whom a key's text lets in, asked of the database each time; None: nobody."""
-        key_id = api_key.id_of(text)
-        key = (await self.get_many([key_id])).get(key_id) if key_id else None
-        return key.principal if api_key.opens(text, key, self._database.now()) and key else None
 
     USED = """
         update api_keys k set last_use_time = date_trunc('minute', now())

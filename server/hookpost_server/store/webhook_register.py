@@ -102,6 +102,11 @@ class WebhookRegister:
         async with self._database.connection() as connection:
             return await self._read(connection, tenant_id, webhook_id)
 
+    async def shown(self, tenant_id: str, webhook_id: UUID) -> Webhook:
+        """As `get`, for who only names it: without its secrets if it can't be read. Raises NotFound."""
+        async with self._database.connection() as connection:
+            return await self._shown(connection, tenant_id, webhook_id)
+
     async def _read(self, connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> Webhook:
         row, keys = await self._rows(connection, tenant_id, webhook_id)
         with unreadable(webhook_id):

@@ -72,7 +72,8 @@ class EmitEventRequest(_message.Message):
 
     @_builtins.property
     def wait(self) -> Global___Wait:
-        """Optional. Answer only when every delivery has concluded its first attempt.
+        """Optional. Answer only when every delivery has concluded its first attempt
+        (1000 of them, if there are more).
         The event is durable all the same, whatever the receivers do.
         """
 
@@ -150,7 +151,7 @@ class EmitEventResponse(_message.Message):
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
         """With `dry_run`: every webhook of the tenant that would fire, and those
-        that would not, with the reason.
+        that would not, with the reason; at most 1000, those that would fire first.
         """
 
     @_builtins.property
@@ -159,7 +160,7 @@ class EmitEventResponse(_message.Message):
 
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitedDelivery]:
-        """With `wait`: each delivery as it stood when the call answered."""
+        """With `wait`: each delivery as it stood when the call answered; at most 1000."""
 
     def __init__(
         self,

@@ -6,16 +6,20 @@ from aiohttp import web
 
 from ...domain import ids
 from ...domain.api_key import Scope
-from ...domain.webhook import check_text
+from ...domain.webhook import Webhook, check_text
 from ..route import get, post
 from ..visit import Visit
-from ..webhook_page import asked_for
 
 MAX_REASON = 256
 
 
+async def _named(visit: Visit) -> Webhook:
+    """The webhook that the path names, even one that can't be read: it must be possible to get rid of it."""
+    return await visit.parts.webhooks.shown(visit.tenant_id, visit.identity(ids.WEBHOOK))
+
+
 async def _ask(visit: Visit, deed: str) -> web.Response:
-    webhook = await asked_for(visit)
+    webhook = await _named(visit)
     return visit.page(
         f"webhook_{deed}.html",
         webhook=webhook,
@@ -47,7 +51,7 @@ async def ask_delete(visit: Visit) -> web.Response:
 
 
 async def delete(visit: Visit) -> web.Response:
-    webhook = await asked_for(visit)
+    webhook = await _named(visit)
     await visit.parts.webhooks.delete(visit.tenant_id, webhook.id)
     return visit.see(visit.url("/webhooks"), "flash.deleted", name=webhook.settings.name)
 
