@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,11 +43,35 @@ def test_what_does_not_come(hookpost):
 """
 
 
+REFUSED = """
+import pytest
+
+
+@pytest.fixture
+def hookpost_tenant():
+    return "no tenant's name"
+
+
+def test_nothing(hookpost):
+    pass
+"""
+
+
 @pytest.mark.system
 def test_a_suite(tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text(SUITE)
+    (tmp_path / "test_tenant.py").write_text(REFUSED)
+    with socket.socket() as console:
+        with contextlib.suppress(OSError):  # taken: all the better
+            console.bind(("127.0.0.1", 8080))
+            console.listen()
+        ran = suite(tmp_path)
+    assert "3 passed, 1 error" in ran.stdout, ran.stdout + ran.stderr
+
+
+def suite(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HOOKPOST_", "PYTEST_"))}
-    ran = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)],
         cwd=tmp_path,
         env=environment,
@@ -54,4 +80,3 @@ def test_a_suite(tmp_path: Path) -> None:
         timeout=100,
         check=False,
     )
-    assert "3 passed" in ran.stdout, ran.stdout + ran.stderr

@@ -11,6 +11,7 @@ a webhook for everything of the tenant `hookpost_tenant` (by default "default"),
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -37,7 +38,8 @@ def hookpost_address() -> Iterator[str]:
     """Where a Hookpost for this session listens. Event types are open: any well-formed name may be emitted."""
     folder = tempfile.mkdtemp(prefix="hookpost-")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
-    environment |= {"HOOKPOST_EVENT_TYPES": "open", "HOOKPOST_METRICS_ADDRESS": "off", "HOOKPOST_LOG_LEVEL": "warning"}
+    environment |= {"HOOKPOST_EVENT_TYPES": "open", "HOOKPOST_LOG_LEVEL": "warning"}
+    environment |= {"HOOKPOST_METRICS_ADDRESS": "off", "HOOKPOST_CONSOLE_ADDRESS": "off"}  # their ports are fixed
     command = [sys.executable, "-c", _COMMAND, "dev", "--data-dir", folder, "--grpc-address", "127.0.0.1:0"]
     before = os.environ.get("HOOKPOST_ADDRESS")
     server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
@@ -79,8 +81,7 @@ def hookpost(hookpost_address: str, hookpost_tenant: str) -> Iterator[Hookpost]:
     from hookpost.client import Client
     from hookpost.v1 import webhook_pb2, webhook_service_pb2
 
-    inbox = _Inbox()
-    with Client(hookpost_address) as client:
+    with contextlib.closing(_Inbox()) as inbox, Client(hookpost_address) as client:
         webhook = webhook_pb2.Webhook(name="pytest", url=inbox.url, event_types=["*"], tenant_id=hookpost_tenant)
         webhook.max_in_flight = 64
         made = client.services.webhooks.CreateWebhook(
@@ -94,7 +95,6 @@ def hookpost(hookpost_address: str, hookpost_tenant: str) -> Iterator[Hookpost]:
                 webhook_service_pb2.DeleteWebhookRequest(webhook_id=made.webhook.id, tenant_id=hookpost_tenant),
                 timeout=START,
             )
-            inbox.close()
 
 
 class Hookpost:
