@@ -122,7 +122,13 @@ export class Emitter implements Disposable {
   #open(): void {
     this.#pause = null;
     if (this.#closed || this.#waiting.size === 0) return;
-    const call = this.#events.streamEmitEvents();
+    let call: Call;
+    try {
+      call = this.#events.streamEmitEvents();
+    } catch (error) { // the client was closed: what a timer calls must not throw
+      this.#closed = true;
+      return this.#fail("CANCELLED", String(error));
+    }
     this.#call = call;
     call.on("data", (response: StreamEmitEventsResponse) => {
       this.#failures = 0;

@@ -96,6 +96,16 @@ test("nobody there within the time", async (t) => {
   await assert.rejects(hookpost.emit("User.Created", {}, { signal, timeoutMs: 20_000 }), { code: "CANCELLED" });
 });
 
+test("a client that is closed before its emitter", async (t) => {
+  const hookpost = client(t, { address: "127.0.0.1:1" });
+  const emitter = hookpost.emitter();
+  await assert.rejects(emitter.emit("User.Created", {}, { timeoutMs: 250 }), { code: "DEADLINE_EXCEEDED" });
+  const emitting = emitter.emit("User.Created", {}); // the stream is to be opened again
+  hookpost.close();
+  await assert.rejects(emitting, { code: "CANCELLED" });
+  await assert.rejects(emitter.emit("User.Created", {}), { code: "CANCELLED" });
+});
+
 test("TLS and the API key", async (t) => {
   const address = server(t, "HOOKPOST_TEST_TLS");
   if (!address) return;
