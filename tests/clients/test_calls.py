@@ -214,6 +214,8 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Connection().metadata() == (("authorization", "Bearer from-the-environment"),)
     assert Connection(address="other:1", api_key="given").metadata() == (("authorization", "Bearer given"),)
 
+    monkeypatch.setenv("HOOKPOST_ADDRESS", "")
+    assert Connection().address == "127.0.0.1:50051"
 
 def test_the_service_config_is_that_of_the_api() -> None:
     ours = json.loads((ROOT / "clients/python/hookpost/service_config.json").read_text())

@@ -36,7 +36,7 @@ class Connection:
     an API key to go to another machine without TLS.
     """
 
-    address: str = field(default_factory=lambda: os.environ.get("HOOKPOST_ADDRESS", DEFAULT_ADDRESS))
+    address: str = field(default_factory=lambda: os.environ.get("HOOKPOST_ADDRESS") or DEFAULT_ADDRESS)
     api_key: str = field(default_factory=lambda: credentials.api_key(os.environ), repr=False)
     ca_file: str = field(default_factory=lambda: os.environ.get("HOOKPOST_CA", ""))
     certificate_file: str = field(default_factory=lambda: os.environ.get("HOOKPOST_CLIENT_CERT", ""))
