@@ -67,6 +67,7 @@ async def test_conformance(emit: Emit, case: dict[str, Any], script: tuple[Scrip
         )
         told = [{"field": each.field, "description": each.description} for each in error.violations]
         assert told == expect.get("violations", [])
+        assert error.idempotency_key == servicer.keys[case["type"]][0]
     keys = servicer.keys[case["type"]]
     assert len(keys) == case["calls"]
     assert len(set(keys)) == 1
@@ -213,9 +214,9 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Connection().address == "hookpost.internal:443"
     assert Connection().metadata() == (("authorization", "Bearer from-the-environment"),)
     assert Connection(address="other:1", api_key="given").metadata() == (("authorization", "Bearer given"),)
-
     monkeypatch.setenv("HOOKPOST_ADDRESS", "")
     assert Connection().address == "127.0.0.1:50051"
+
 
 def test_the_service_config_is_that_of_the_api() -> None:
     ours = json.loads((ROOT / "clients/python/hookpost/service_config.json").read_text())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from hookpost import Emitter, HookpostError
+from hookpost.v1 import event_service_pb2, event_service_pb2_grpc
 from hookpost.v1.event_service_pb2 import EmitEventRequest, ListEventsRequest
 from tests.receiver import receiving
 from tests.rpc.serving import Client, config, connected, serving
@@ -90,6 +95,54 @@ async def test_nobody_there(unused_address: str) -> None:
         with pytest.raises(HookpostError, match=r"no answer within 0\.3 s") as caught:
             await emitter.emit(EmitEventRequest(type="User.Created", json="{}"))
         assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert caught.value.idempotency_key, "else nobody could ask whether it was accepted"
+
+
+class Newer(event_service_pb2_grpc.EventServiceServicer):
+    """Refuses every event for a reason that this client has not heard of; `Not.Allowed` ends the stream."""
+
+    async def StreamEmitEvents(self, requests: Any, context: Any) -> Any:
+        async for each in requests:
+            if each.event.type == "Not.Allowed":
+                reason = any_pb2.Any()
+                reason.Pack(error_details_pb2.ErrorInfo(reason="SCOPE_MISSING"))
+                status = status_pb2.Status(code=grpc.StatusCode.PERMISSION_DENIED.value[0], details=[reason])
+                await context.abort_with_status(rpc_status.to_status(status))
+            result = event_service_pb2.StreamEmitEventsResult(sequence=each.sequence)
+            result.error.MergeFrom(event_service_pb2.EmitEventError(code=9999, reason=9999, message="new"))  # type: ignore[arg-type]
+            yield event_service_pb2.StreamEmitEventsResponse(results=[result])
+
+
+@pytest.fixture
+async def newer() -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(Newer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+async def test_what_a_stream_is_refused_for(newer: str) -> None:
+    """Whatever the server says, each event is told of it under its own key, and the emitter goes on."""
+    async with grpc.aio.insecure_channel(newer) as channel, Emitter(channel) as emitter:
+        for kind, code, reason in (
+            ("User.Created", grpc.StatusCode.UNKNOWN, ""),
+            ("Not.Allowed", grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"),
+            ("User.Created", grpc.StatusCode.UNKNOWN, ""),
+        ):
+            with pytest.raises(HookpostError) as caught:
+                await emitter.emit(EmitEventRequest(type=kind, json="{}", idempotency_key="order-7"))
+            assert (caught.value.code, caught.value.reason) == (code, reason)
+            assert caught.value.idempotency_key == "order-7"
+
+
+async def test_a_channel_that_is_closed_ends_what_waits(unused_address: str) -> None:
+    channel = grpc.aio.insecure_channel(unused_address)
+    async with Emitter(channel) as emitter:
+        await channel.close()
+        with pytest.raises(HookpostError, match="closed"):
+            await emitter.emit(EmitEventRequest(type="User.Created", json="{}"))
 
 
 async def test_closing_tells_who_waits(unused_address: str) -> None:

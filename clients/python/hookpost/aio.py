@@ -87,7 +87,7 @@ class AsyncClient:
         try:
             return await method(request, timeout=timeout, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
-            raise from_rpc(error) from None
+            raise from_rpc(error, getattr(request, "idempotency_key", "")) from None
 
 
 class _Metadata:

@@ -92,7 +92,7 @@ class Client:
         try:
             return method(request, timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise from_rpc(error, getattr(request, "idempotency_key", "")) from None
 
 
 class StreamingEmitter:

@@ -20,7 +20,7 @@ from typing import Any, Self
 import grpc
 
 from hookpost import credentials
-from hookpost.errors import HookpostError
+from hookpost.errors import HookpostError, from_rpc
 from hookpost.v1 import error_reason_pb2, event_service_pb2, event_service_pb2_grpc
 
 WINDOW = 1000  # events unanswered; a further emit waits
@@ -34,7 +34,9 @@ _LASTING = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
     }
 )
+# Newer servers may have more than these.
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_REASONS = {number: name.removeprefix("ERROR_REASON_") for name, number in error_reason_pb2.ErrorReason.items()}
 
 
 @dataclass(slots=True)
@@ -43,6 +45,9 @@ class _Waiting:
 
     request: event_service_pb2.StreamEmitEventsRequest
     answer: asyncio.Future[event_service_pb2.EmitEventResponse]
+
+    def failure(self, code: grpc.StatusCode, message: str, reason: str = "") -> HookpostError:
+        return HookpostError(code, message, reason, idempotency_key=self.request.event.idempotency_key)
 
 
 class Emitter:
@@ -100,7 +105,7 @@ class Emitter:
                 self._send(sequence)
                 return await waiting.answer
         except TimeoutError:
-            raise HookpostError(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {limit:g} s") from None
+            raise waiting.failure(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {limit:g} s") from None
         finally:
             self._waiting.pop(sequence, None)
 
@@ -109,13 +114,18 @@ class Emitter:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._fail(HookpostError(grpc.StatusCode.CANCELLED, "the emitter was closed"))
 
     def _send(self, sequence: int) -> None:
         self._outbox.append(sequence)
         self._filled.set()
 
     async def _run(self) -> None:
+        try:
+            await self._keep()
+        finally:  # closed, or its channel was
+            self._fail(grpc.StatusCode.CANCELLED, "the emitter was closed")
+
+    async def _keep(self) -> None:
         """One call after the other, as long as there is something to send."""
         failures = 0
         while True:
@@ -125,7 +135,8 @@ class Emitter:
                     failures = 0
             except grpc.aio.AioRpcError as error:
                 if error.code() in _LASTING:
-                    self._fail(HookpostError(error.code(), error.details() or ""))
+                    lasting = from_rpc(error)
+                    self._fail(lasting.code, lasting.message, lasting.reason)
             await asyncio.sleep(DELAYS[min(failures, len(DELAYS) - 1)] * random.uniform(0.5, 1.5))  # noqa: S311
             failures += 1
 
@@ -168,10 +179,11 @@ class Emitter:
             delay = result.error.retry_delay.ToTimedelta().total_seconds()
             asyncio.get_running_loop().call_later(delay, self._send, result.sequence)
         else:
-            reason = error_reason_pb2.ErrorReason.Name(result.error.reason).removeprefix("ERROR_REASON_")
-            waiting.answer.set_exception(HookpostError(_CODES[result.error.code], result.error.message, reason))
+            code = _CODES.get(result.error.code, grpc.StatusCode.UNKNOWN)
+            reason = _REASONS.get(result.error.reason, "")
+            waiting.answer.set_exception(waiting.failure(code, result.error.message, reason))
 
-    def _fail(self, error: HookpostError) -> None:
+    def _fail(self, code: grpc.StatusCode, message: str, reason: str = "") -> None:
         for waiting in self._waiting.values():
             if not waiting.answer.done():
-                waiting.answer.set_exception(error)
+                waiting.answer.set_exception(waiting.failure(code, message, reason))

@@ -40,6 +40,7 @@ class HookpostError(Exception):
         reason: str = "",
         violations: tuple[FieldViolation, ...] = (),
         retry_delay: float | None = None,
+        idempotency_key: str = "",
     ) -> None:
         super().__init__(f"{code.name}: {message}")
         self.code = code
@@ -47,6 +48,7 @@ class HookpostError(Exception):
         self.reason = reason  # name of an ErrorReason, such as FIELD_INVALID; empty when no server answered
         self.violations = violations
         self.retry_delay = retry_delay  # seconds that the server asks to wait for
+        self.idempotency_key = idempotency_key  # of the emit that failed; empty for other calls and for batches
 
     @property
     def retryable(self) -> bool:
@@ -54,7 +56,7 @@ class HookpostError(Exception):
         return self.code in _RETRYABLE and self.reason not in _LASTING
 
 
-def from_rpc(error: Any) -> HookpostError:
+def from_rpc(error: Any, idempotency_key: str = "") -> HookpostError:
     """Reads a grpc.RpcError, sync or asyncio, with its details."""
     reason, delay = "", None
     violations: tuple[FieldViolation, ...] = ()
@@ -67,7 +69,7 @@ def from_rpc(error: Any) -> HookpostError:
         elif packed.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             wait = _unpacked(packed, error_details_pb2.RetryInfo()).retry_delay
             delay = wait.seconds + wait.nanos / 1e9
-    return HookpostError(error.code(), error.details() or "", reason, violations, delay)
+    return HookpostError(error.code(), error.details() or "", reason, violations, delay, idempotency_key)
 
 
 def _details(error: Any) -> Any:
