@@ -163,6 +163,49 @@ async def test_a_server_that_is_away_is_waited_for(shop: Shop, database_url: str
             await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_database_that_ends_a_session_is_waited_for(
+    shop: Shop, client: AsyncClient, empty_database_url: str
+) -> None:
+    """As when it restarts: in the middle of a statement."""
+    connection = await asyncpg.connect(empty_database_url)
+    running = asyncio.create_task(Relay(shop.source, client, interval=0.01).run())
+    async with connection.transaction():
+        await connection.execute("lock table hookpost_outbox in access exclusive mode")
+
+        async def ended() -> bool | None:
+            return bool(await connection.fetchval(_END)) or None
+
+        assert await eventually(ended)
+    await connection.close()
+    await shop.write(event(1))
+
+    async def empty() -> bool | None:
+        assert not running.done(), running
+        return not await shop.rows() or None
+
+    assert await eventually(empty)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+_END = """
+    select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+"""
+
+
+@pytest.mark.parametrize("error", [asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError])
+async def test_a_database_that_takes_no_connections_is_waited_for(error: type[Exception]) -> None:
+    async def refuse() -> None:
+        raise error("not now")
+
+    source = hookpost.outbox.sqlalchemy.Source(create_async_engine("postgresql+asyncpg://", async_creator=refuse))
+    assert issubclass(error, hookpost.outbox.asyncpg.Source.transient)
+    with pytest.raises(source.transient):
+        async with source.take(1):
+            pass
+
+
 async def test_what_could_never_be_emitted_is_refused_at_once(shop: Shop) -> None:
     with pytest.raises(ValueError, match="JSON"):
         await shop.write(event(1, payload={"n": float("inf")}))
