@@ -134,6 +134,25 @@ async def test_what_is_refused_for_good_stays_and_holds_nobody_up(shop: Shop, cl
     assert await Relay(shop.source, client).drain() == 0
 
 
+async def test_a_row_that_something_else_wrote_holds_nobody_up(
+    shop: Shop, client: AsyncClient, empty_database_url: str
+) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    for payload in (b"\xff", b"[", b""):
+        await connection.execute(_ROW, payload)
+    await connection.close()
+    await shop.write(event(1))
+    await Relay(shop.source, client).drain()
+    assert await emitted(client) == ['{"n":1}']
+    assert all(error for _, error in await shop.rows())
+
+
+_ROW = """
+    insert into hookpost_outbox (id, type, tenant_id, payload, occur_time)
+    values (gen_random_uuid(), 'User.Created', '', $1, now())
+"""
+
+
 async def test_two_relays_share_an_outbox(shop: Shop, client: AsyncClient) -> None:
     await shop.write(*(event(n) for n in range(60)))
     moved = await asyncio.gather(*(Relay(shop.source, client, batch=7).drain() for _ in range(2)))
@@ -180,7 +199,7 @@ async def test_a_database_that_ends_a_session_is_waited_for(
     await shop.write(event(1))
 
     async def empty() -> bool | None:
-        assert not running.done(), running
+        assert not running.done(), repr(running)
         return not await shop.rows() or None
 
     assert await eventually(empty)
