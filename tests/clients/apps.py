@@ -92,6 +92,11 @@ def flask_app() -> AbstractAsyncContextManager[str]:
     def hook(event: Event) -> str:
         return told(event)
 
+    @app.post("/async")
+    @hookpost_receiver.flask.receives(KEY)
+    async def hook_async(event: Event) -> str:
+        return told(event)
+
     @app.post("/parsed")
     def parsed() -> object:
         flask.request.stream.read()
@@ -105,6 +110,11 @@ def _django_hook(request: django.http.HttpRequest, event: Event) -> django.http.
     return django.http.HttpResponse(told(event))
 
 
+@hookpost_receiver.django.receives(KEY, max_size=MOST)
+async def _django_async(request: django.http.HttpRequest, event: Event) -> django.http.HttpResponse:
+    return django.http.HttpResponse(told(event))
+
+
 def _django_parsed(request: django.http.HttpRequest) -> django.http.HttpResponse:
     request.read()
     answer: django.http.HttpResponse = _django_hook(request)
@@ -112,7 +122,11 @@ def _django_parsed(request: django.http.HttpRequest) -> django.http.HttpResponse
 
 
 _django_parsed.csrf_exempt = True  # type: ignore[attr-defined]
-urlpatterns = [django.urls.path("hook", _django_hook), django.urls.path("parsed", _django_parsed)]
+urlpatterns = [
+    django.urls.path("hook", _django_hook),
+    django.urls.path("async", _django_async),
+    django.urls.path("parsed", _django_parsed),
+]
 
 
 def django_app() -> AbstractAsyncContextManager[str]:

@@ -45,6 +45,12 @@ async def test_a_signed_request(url: str) -> None:
     assert (status, text.strip('"')) == (200, "User.Created evt_1")
 
 
+@pytest.mark.parametrize("url", ["flask", "django"], indirect=True)
+async def test_an_async_view(url: str) -> None:
+    assert await post(f"{url}/async", BODY, headers(BODY)) == (200, "User.Created evt_1")
+    assert (await post(f"{url}/async", BODY, headers(BODY, key=signing.new_secret())))[0] == 401
+
+
 async def test_another_key(url: str) -> None:
     status, text = await post(f"{url}/hook", BODY, headers(BODY, key=signing.new_secret()))
     assert status == 401

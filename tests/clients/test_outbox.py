@@ -134,6 +134,25 @@ async def test_what_is_refused_for_good_stays_and_holds_nobody_up(shop: Shop, cl
     assert await Relay(shop.source, client).drain() == 0
 
 
+async def test_a_row_that_something_else_wrote_holds_nobody_up(
+    shop: Shop, client: AsyncClient, empty_database_url: str
+) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    for payload in (b"\xff", b"[", b""):
+        await connection.execute(_ROW, payload)
+    await connection.close()
+    await shop.write(event(1))
+    await Relay(shop.source, client).drain()
+    assert await emitted(client) == ['{"n":1}']
+    assert all(error for _, error in await shop.rows())
+
+
+_ROW = """
+    insert into hookpost_outbox (id, type, tenant_id, payload, occur_time)
+    values (gen_random_uuid(), 'User.Created', '', $1, now())
+"""
+
+
 async def test_two_relays_share_an_outbox(shop: Shop, client: AsyncClient) -> None:
     await shop.write(*(event(n) for n in range(60)))
     moved = await asyncio.gather(*(Relay(shop.source, client, batch=7).drain() for _ in range(2)))
@@ -161,6 +180,49 @@ async def test_a_server_that_is_away_is_waited_for(shop: Shop, database_url: str
             assert await eventually(empty)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_database_that_ends_a_session_is_waited_for(
+    shop: Shop, client: AsyncClient, empty_database_url: str
+) -> None:
+    """As when it restarts: in the middle of a statement."""
+    connection = await asyncpg.connect(empty_database_url)
+    running = asyncio.create_task(Relay(shop.source, client, interval=0.01).run())
+    async with connection.transaction():
+        await connection.execute("lock table hookpost_outbox in access exclusive mode")
+
+        async def ended() -> bool | None:
+            return bool(await connection.fetchval(_END)) or None
+
+        assert await eventually(ended)
+    await connection.close()
+    await shop.write(event(1))
+
+    async def empty() -> bool | None:
+        assert not running.done(), repr(running)
+        return not await shop.rows() or None
+
+    assert await eventually(empty)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+_END = """
+    select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+"""
+
+
+@pytest.mark.parametrize("error", [asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError])
+async def test_a_database_that_takes_no_connections_is_waited_for(error: type[Exception]) -> None:
+    async def refuse() -> None:
+        raise error("not now")
+
+    source = hookpost.outbox.sqlalchemy.Source(create_async_engine("postgresql+asyncpg://", async_creator=refuse))
+    assert issubclass(error, hookpost.outbox.asyncpg.Source.transient)
+    with pytest.raises(source.transient):
+        async with source.take(1):
+            pass
 
 
 async def test_what_could_never_be_emitted_is_refused_at_once(shop: Shop) -> None:

@@ -180,7 +180,8 @@ class Emitter:
             asyncio.get_running_loop().call_later(delay, self._send, result.sequence)
         else:
             code = _CODES.get(result.error.code, grpc.StatusCode.UNKNOWN)
-            waiting.answer.set_exception(waiting.failure(code, result.error.message, _REASONS.get(result.error.reason, "")))
+            reason = _REASONS.get(result.error.reason, "")
+            waiting.answer.set_exception(waiting.failure(code, result.error.message, reason))
 
     def _fail(self, code: grpc.StatusCode, message: str, reason: str = "") -> None:
         for waiting in self._waiting.values():

@@ -39,7 +39,7 @@ def hookpost_address() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="hookpost-")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HOOKPOST_")}
     environment |= {"HOOKPOST_EVENT_TYPES": "open", "HOOKPOST_LOG_LEVEL": "warning"}
-    environment |= dict.fromkeys(("HOOKPOST_METRICS_ADDRESS", "HOOKPOST_CONSOLE_ADDRESS"), "off")  # their ports are fixed
+    environment |= {"HOOKPOST_METRICS_ADDRESS": "off", "HOOKPOST_CONSOLE_ADDRESS": "off"}  # their ports are fixed
     command = [sys.executable, "-c", _COMMAND, "dev", "--data-dir", folder, "--grpc-address", "127.0.0.1:0"]
     before = os.environ.get("HOOKPOST_ADDRESS")
     server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)

@@ -38,7 +38,13 @@ async def add(connection: Any, event: Event) -> UUID:
 class Source:
     """The outbox of a pool's database."""
 
-    transient = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
+    transient = (
+        asyncpg.PostgresConnectionError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InterfaceError,
+        OSError,
+    )
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool

@@ -15,7 +15,7 @@ from hookpost.aio import AsyncClient
 from hookpost.emission import Event, request_of
 from hookpost.emitter import Emitter
 from hookpost.errors import HookpostError
-from hookpost.v1.event_service_pb2 import EmitEventRequest
+from hookpost.v1.event_service_pb2 import EmitEventResponse
 
 BATCH = 500  # entries in one transaction
 INTERVAL = 1.0  # seconds between looks at an empty outbox
@@ -105,14 +105,12 @@ class Relay:
     async def _move(self, emitter: Emitter) -> int:
         """One batch. What was emitted is settled even if the rest of it fails."""
         async with self._source.take(self._batch) as batch:
-            answers = await asyncio.gather(
-                *(emitter.emit(_request(entry)) for entry in batch.entries), return_exceptions=True
-            )
+            answers = await asyncio.gather(*(_emit(emitter, entry) for entry in batch.entries), return_exceptions=True)
             emitted, refused, failure = [], {}, None
             for entry, answer in zip(batch.entries, answers, strict=True):
                 if not isinstance(answer, BaseException):
                     emitted.append(entry.id)
-                elif isinstance(answer, HookpostError) and not answer.retryable and answer.reason in _REFUSALS:
+                elif _is_refusal(answer):
                     refused[entry.id] = str(answer)
                 else:
                     failure = failure or answer
@@ -126,8 +124,14 @@ class Relay:
 _REFUSALS = frozenset({"FIELD_INVALID", "EVENT_TYPE_UNKNOWN", "IDEMPOTENCY_KEY_REUSED", "LIMIT_EXCEEDED"})
 
 
-def _request(entry: Entry) -> EmitEventRequest:
-    return request_of(
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, HookpostError):
+        return not error.retryable and error.reason in _REFUSALS
+    return isinstance(error, ValueError)  # a row that `add` has not written, with a payload that is no text
+
+
+async def _emit(emitter: Emitter, entry: Entry) -> EmitEventResponse:
+    request = request_of(
         Event(
             type=entry.type,
             payload=entry.payload,
@@ -136,3 +140,4 @@ def _request(entry: Entry) -> EmitEventRequest:
             occur_time=entry.occur_time,
         )
     )
+    return await emitter.emit(request)

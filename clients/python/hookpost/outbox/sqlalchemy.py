@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hookpost.emission import Event
 from hookpost.outbox.relay import Entry
 
+_AWAY = frozenset({"08", "53", "57"})  # classes of SQLSTATE: connection, resources, an operator's intervention
 _metadata = sa.MetaData()
 outbox = sa.Table(
     "hookpost_outbox",
@@ -52,7 +53,7 @@ def insert(event: Event) -> sa.Insert:
 class Source:
     """The outbox of an AsyncEngine's database."""
 
-    transient = (sa.exc.OperationalError, sa.exc.InterfaceError, OSError)
+    transient = (sa.exc.OperationalError, sa.exc.InterfaceError, OSError)  # ConnectionError, of take, too
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -67,9 +68,14 @@ class Source:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        async with self._engine.begin() as connection:
-            rows = (await connection.execute(taken)).mappings()
-            yield _Batch(connection, [Entry(**row) for row in rows])
+        try:
+            async with self._engine.begin() as connection:
+                rows = (await connection.execute(taken)).mappings()
+                yield _Batch(connection, [Entry(**row) for row in rows])
+        except sa.exc.DBAPIError as error:  # by asyncpg it is no OperationalError when the database restarts
+            if str(getattr(error.orig, "sqlstate", ""))[:2] in _AWAY:
+                raise ConnectionError(str(error)) from error
+            raise
 
 
 class _Batch:

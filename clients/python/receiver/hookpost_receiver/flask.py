@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 
 from .refusal import InvalidWebhook, parsed, too_large
 from .verification import MAX_SIZE, verify
@@ -27,7 +27,7 @@ def receives(keys: str | Sequence[str], **options: Any) -> Callable[[Callable[..
                 event = verify(_body(options.get("max_size", MAX_SIZE)), dict(request.headers), keys, **options)
             except InvalidWebhook as error:
                 return str(error), error.status, {"content-type": "text/plain; charset=utf-8"}
-            return view(event, *args, **kwargs)
+            return current_app.ensure_sync(view)(event, *args, **kwargs)
 
         return receive
 

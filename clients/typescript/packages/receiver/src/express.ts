@@ -22,13 +22,18 @@ export function receive<Request extends NodeRequest, Response extends ServerResp
   handle: (event: Event, request: Request, response: Response) => unknown,
 ): (request: Request, response: Response, next?: (error: unknown) => void) => Promise<void> {
   return async (request, response, next) => {
+    let event: Event;
     try {
-      const event = await verifyRequest(request, options);
+      event = await verifyRequest(request, options);
+    } catch (error) {
+      if (error instanceof InvalidWebhook) return answer(response, error.status, error.message);
+      throw error;
+    }
+    try {
       await handle(event, request, response);
       if (!response.headersSent) answer(response, 204);
-    } catch (error) {
-      if (error instanceof InvalidWebhook) answer(response, error.status, error.message);
-      else if (next !== undefined) next(error);
+    } catch (error) { // be it an InvalidWebhook: this one is of the program itself
+      if (next !== undefined) next(error);
       else if (!response.headersSent) answer(response, 500);
     }
   };

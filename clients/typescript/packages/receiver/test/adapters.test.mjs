@@ -7,6 +7,7 @@ import { after, describe, test } from "node:test";
 import express from "express";
 import { Hono } from "hono";
 
+import { verify } from "@hookpost/receiver";
 import { receive as receiveNode } from "@hookpost/receiver/express";
 import { receive as receiveFetch } from "@hookpost/receiver/fetch";
 
@@ -80,8 +81,13 @@ describe("adapters", () => {
         for await (const _ of request);
         await receiveNode(options, fails)(request, response);
       },
+      "/doubts": receiveNode(options, () => verify("{}", {}, KEY)),
+      "/late": receiveNode(options, (event, _, response) => verify(response.end(event.type) && "{}", {}, KEY)),
     };
-    await check(await serve((request, response) => hooks[request.url](request, response)));
+    const send = await serve((request, response) => hooks[request.url](request, response));
+    await check(send);
+    assert.equal((await send("/doubts", post(BODY))).status, 500); // it is not this request that was refused
+    assert.equal((await send("/late", post(BODY))).status, 200); // and the process lives
   });
 
   test("Hono", async () => {
