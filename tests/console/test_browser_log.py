@@ -112,6 +112,24 @@ async def test_who_is_signed_in_fits_into_narrow_windows(browser: Browser, place
             await page.get_by_role("button", name="Cerrar sesión").click(trial=True)
 
 
+async def test_a_copy_that_fails_is_seen(browser: Browser, place: Locked) -> None:
+    _, key = await place.key()
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    async with window(browser, f"http://{place.server.console_address}", **options) as opened:
+        page = opened.page
+        await opened.go("/sign-in?next=/webhooks/new?name=crm%26url=https://example.com/")
+        await page.get_by_label("API key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("All events").check()
+        await page.get_by_role("button", name="Create webhook").last.click()
+        await page.get_by_role("heading", name="“crm” is ready").wait_for()
+        await place.sql("delete from console_sessions")
+        await page.get_by_role("button", name="Copy the key").click()
+        await expect(page.get_by_text("Could not be copied")).to_be_in_viewport(ratio=1)
+        told = await page.get_by_text("Could not be copied").bounding_box()
+        assert told is not None and told["width"] > 100
+
+
 async def test_live_asks_to_sign_in_once_the_session_is_over(
     browser: Browser, place: Locked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
