@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from google.protobuf import duration_pb2
 from playwright.async_api import Browser, expect
 
 from hookpost.v1 import webhook_pb2
@@ -82,6 +83,18 @@ async def test_live_rows_come_wait_and_go_on(browser: Browser, root: str, client
         assert await rows.count() == 1, "without empty fields in the address"
         await page.get_by_role("link", name="Clear filters").click()
         await expect(rows).to_have_count(2)
+
+
+async def test_long_words_fit_into_narrow_windows(
+    browser: Browser, root: str, client: Client, receiver: Receiver
+) -> None:
+    await client.create(receiver.url, retry_policy=NO_RETRY, timeout=duration_pb2.Duration(nanos=100_000_000))
+    receiver.hold()
+    await client.ended((await client.emit()).event_id)
+    async with window(browser, root, locale="es") as opened:
+        await opened.go("/live")
+        await expect(opened.page.get_by_text("Fallida sin respuesta a tiempo")).to_be_visible()
+        assert await sideways(opened.page) == []
 
 
 async def test_live_says_when_the_connection_is_lost(
