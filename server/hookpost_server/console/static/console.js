@@ -108,6 +108,7 @@
     all("input", row).forEach((input) => {
       input.value = "";
       input.removeAttribute("aria-invalid");
+      input.placeholder = input.dataset.empty ?? input.placeholder; // nothing is kept for a new row
       const label = input.getAttribute("aria-label");
       if (label) input.setAttribute("aria-label", label.replace(/\d+/, rows.children.length + 1));
     });
