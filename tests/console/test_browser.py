@@ -266,6 +266,16 @@ async def test_keys_of_rows_are_for_the_chosen_row(
         assert (await receiver.received(4))[3].event_id == first
 
 
+async def test_a_new_row_of_headers_keeps_nothing(browser: Browser, root: str, client: Client) -> None:
+    webhook = await client.create(headers={"Authorization": "Bearer canary-72"})
+    async with window(browser, root) as opened:
+        await opened.go(f"/webhooks/{webhook.id}/settings")
+        await opened.page.get_by_role("button", name="Add another").click()
+        for number, told in ((1, "stored, not shown; type to replace"), (2, "value")):
+            value = opened.page.get_by_label(f"Value of header {number}")
+            await expect(value).to_have_attribute("placeholder", told)
+
+
 async def test_nothing_is_tested_when_nothing_is_chosen(browser: Browser, root: str, client: Client) -> None:
     """A form without a choice means all that the webhook subscribes to."""
     webhook = await client.create(event_types=["User.Created", "Role.Created"])

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from google.protobuf import duration_pb2
 from playwright.async_api import Browser, expect
 
 from hookpost.v1 import webhook_pb2
@@ -84,6 +85,18 @@ async def test_live_rows_come_wait_and_go_on(browser: Browser, root: str, client
         await expect(rows).to_have_count(2)
 
 
+async def test_long_words_fit_into_narrow_windows(
+    browser: Browser, root: str, client: Client, receiver: Receiver
+) -> None:
+    await client.create(receiver.url, retry_policy=NO_RETRY, timeout=duration_pb2.Duration(nanos=100_000_000))
+    receiver.hold()
+    await client.ended((await client.emit()).event_id)
+    async with window(browser, root, locale="es") as opened:
+        await opened.go("/live")
+        await expect(opened.page.get_by_text("Fallida sin respuesta a tiempo")).to_be_visible()
+        assert await sideways(opened.page) == []
+
+
 async def test_live_says_when_the_connection_is_lost(
     browser: Browser, root: str, client: Client, receiver: Receiver
 ) -> None:
@@ -110,6 +123,24 @@ async def test_who_is_signed_in_fits_into_narrow_windows(browser: Browser, place
             await page.wait_for_url("**/webhooks")
             assert await sideways(page) == []
             await page.get_by_role("button", name="Cerrar sesión").click(trial=True)
+
+
+async def test_a_copy_that_fails_is_seen(browser: Browser, place: Locked) -> None:
+    _, key = await place.key()
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    async with window(browser, f"http://{place.server.console_address}", **options) as opened:
+        page = opened.page
+        await opened.go("/sign-in?next=/webhooks/new?name=crm%26url=https://example.com/")
+        await page.get_by_label("API key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("All events").check()
+        await page.get_by_role("button", name="Create webhook").last.click()
+        await page.get_by_role("heading", name="“crm” is ready").wait_for()
+        await place.sql("delete from console_sessions")
+        await page.get_by_role("button", name="Copy the key").click()
+        await expect(page.get_by_text("Could not be copied")).to_be_in_viewport(ratio=1)
+        told = await page.get_by_text("Could not be copied").bounding_box()
+        assert told is not None and told["width"] > 100
 
 
 async def test_live_asks_to_sign_in_once_the_session_is_over(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from hookpost.v1 import webhook_pb2, webhook_service_pb2
 from hookpost_server.actions import failure_limit
 from hookpost_server.domain import ids
 from hookpost_server.domain.api_key import ApiKey, Scope
-from tests.rpc.serving import eventually
+from tests.rpc.serving import connected, eventually
 
 from .locked import Locked, sign_in
 from .visitor import Visitor, visiting
@@ -164,6 +166,35 @@ async def test_scopes_and_tenants_hold(place: Locked, visitor: Visitor) -> None:
     assert page.status == 403
     assert "Your key does not allow this" in page.words
     assert (await visitor.post("/webhooks/new", {"name": "x"})).status == 403
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.ADMIN])
+async def test_nothing_is_offered_that_the_key_does_not_allow(place: Locked, scope: Scope) -> None:
+    """Neither a link nor a button of a reader's pages is answered with 403; an administrator has all of them."""
+    _, admin = await place.key()
+    _, reader = await place.key(scope)
+    metadata = [("authorization", f"Bearer {admin}")]
+    webhook = webhook_pb2.Webhook(name="crm", url="http://127.0.0.1:1024/", event_types=["*"], tenant_id="default")
+    async with connected(place.server.address) as client, visiting(place.server.console_address) as visitor:
+        request = webhook_service_pb2.CreateWebhookRequest(webhook=webhook)
+        webhook_id = (await client.webhooks.CreateWebhook(request, metadata=metadata)).webhook.id
+        emitted = await client.events.EmitEvent(client.emit_request(tenant_id="default"), metadata=metadata)
+        disabling = webhook_service_pb2.DisableWebhookRequest(webhook_id=webhook_id)
+        await client.webhooks.DisableWebhook(disabling, metadata=metadata)
+        await sign_in(visitor, reader)
+        base = f"/webhooks/{webhook_id}"
+        offered, deeds = set(), set()
+        for path in ("/webhooks", f"{base}/settings", f"{base}/requests", f"{base}/health", "/events", "/system",
+                     f"/events/{emitted.event_id}", "/live", "/catalogue"):  # fmt: skip
+            page = await visitor.get(path)
+            assert page.status == 200
+            offered |= {each.split("#")[0] for each in page.links if each.startswith("/") and "/static/" not in each}
+            forms = re.findall(r'<form method="post".*?</form>', page.text, flags=re.DOTALL)
+            sent = " ".join(form for form in forms if "<button" in form and "<fieldset disabled>" not in form)
+            deeds |= set(re.findall(r'action="([^"]+)"', sent)) - {"/preferences", "/sign-out"}
+        assert (f"{base}/test" in offered) == (f"{base}/enable" in deeds) == (scope is Scope.ADMIN)
+        assert [each for each in sorted(offered) if (await visitor.get(each)).status == 403] == []
+        assert deeds == set() or scope is Scope.ADMIN
 
 
 async def test_the_script_is_told_to_sign_in(place: Locked, visitor: Visitor) -> None:

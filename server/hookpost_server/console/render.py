@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..domain import ids
+from ..domain.api_key import Scope
 from . import charts, figures, paging
 from .assets import Assets
 from .icons import ICONS
@@ -82,6 +83,7 @@ class Renderer:
             "t": t,
             "asset": self._assets.path,
             "visit": visit,
+            "may": lambda scope: visit.caller.may(Scope[scope]),
             "url": visit.url,
             "paged": lambda path, older, query: paging.pages(visit, path, older, query),
             "nav": NAV,

@@ -17,7 +17,11 @@
       say(one("#say").dataset.copied);
       button.classList.add("done");
       setTimeout(() => button.classList.remove("done"), 1500);
-    } catch { say(one("#say").dataset.notCopied); }
+    } catch {
+      say(one("#say").dataset.notCopied);
+      one("#say").className = "trouble"; // seen too: nothing else on the page tells of it
+      setTimeout(() => { one("#say").className = "sr"; }, 6000);
+    }
   };
   on("click", "[data-copy]", (button) => copy(button, async () => button.dataset.copy));
   on("click", "[data-copy-from]", (button) => copy(button, async () => {
@@ -104,6 +108,7 @@
     all("input", row).forEach((input) => {
       input.value = "";
       input.removeAttribute("aria-invalid");
+      input.placeholder = input.dataset.empty ?? input.placeholder; // nothing is kept for a new row
       const label = input.getAttribute("aria-label");
       if (label) input.setAttribute("aria-label", label.replace(/\d+/, rows.children.length + 1));
     });
