@@ -97,6 +97,15 @@ async def retire(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUI
     await connection.execute(RETIRE, webhook_id, tenant_id, timedelta(seconds=overlap))
 
 
+OVERLAPPING = "select count(*) from signing_keys where webhook_id = $1 and tenant_id = $2 and expire_time > now()"
+
+
+async def overlapping(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID) -> int:
+    """How many retired keys sign on."""
+    count: int = await connection.fetchval(OVERLAPPING, webhook_id, tenant_id)
+    return count
+
+
 FORGET = """
     delete from signing_keys k using (
         select webhook_id, id, tenant_id from signing_keys where expire_time < $1
