@@ -1,12 +1,15 @@
-"""What a server's process does once it has started."""
+"""What a server's process does once it has started, and what ends it."""
 
+import asyncio
 import gc
+import os
+import signal
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from hookpost_server.cli.running import COLLECT_AFTER, settle
+from hookpost_server.cli.running import COLLECT_AFTER, run, settle
 
 
 class Ring:
@@ -43,3 +46,28 @@ def test_what_the_start_left_behind_is_removed_and_what_comes_after_it_too() -> 
     while (not rings or rings[0]() is not None) and len(rings) < 10 * COLLECT_AFTER:
         rings.append(weakref.ref(Ring()))
     assert rings[0]() is None
+
+
+@pytest.fixture
+def hangup() -> Iterator[signal.Signals]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield signal.SIGHUP
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_end_of_its_terminal_ends_it_in_order(hangup: signal.Signals) -> None:
+    async def main(stop: asyncio.Event) -> bool:
+        os.kill(os.getpid(), hangup)
+        return await asyncio.wait_for(stop.wait(), 5)
+
+    signal.signal(hangup, signal.default_int_handler)  # so that it fails, not ends, where nothing heeds it
+    assert run(main)
+
+
+def test_what_was_begun_with_nohup_outlives_its_terminal(hangup: signal.Signals) -> None:
+    async def main(stop: asyncio.Event) -> bool:
+        os.kill(os.getpid(), hangup)
+        return signal.getsignal(hangup) is signal.SIG_IGN
+
+    signal.signal(hangup, signal.SIG_IGN)
+    assert run(main)
