@@ -13,7 +13,6 @@ from ..domain import errors, ids, sealing
 from ..domain.audit import Action
 from ..domain.sealing import KeyRing
 from ..domain.secret import Secret
-from ..domain.signing import MAX_KEYS
 from ..domain.webhook import Settings, State, Webhook, differing, unknown_type
 from . import audit, resumption, signing_keys, vault
 from .database import Database
@@ -240,8 +239,6 @@ class Webhooks(WebhookRegister):
                 if known is not None:
                     return await self._revealed(connection, tenant_id, webhook_id), known.secret
             await signing_keys.retire(connection, tenant_id, webhook_id, overlap)
-            if await signing_keys.overlapping(connection, tenant_id, webhook_id) >= MAX_KEYS:
-                raise errors.LimitExceeded(f"{MAX_KEYS} keys sign for the webhook already; choose a shorter overlap")
             key_id = ids.new(self._database.now())
             await signing_keys.add(connection, self._ring, tenant_id, webhook_id, key_id, secret, request_id)
             await connection.execute(self.BUMP, webhook_id, tenant_id)
