@@ -73,7 +73,7 @@ def between(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             number = low - 1
         if not low <= number <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
+            raise ValueError(f"must be a number from {low:.12g} to {high:.12g}")
         return number
 
     return parse
@@ -125,9 +125,13 @@ def _name_server(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
+        pass
+    try:
         address = Address.parse(text)
         ipaddress.ip_address(address.host)
-        return str(address)
+    except ValueError:
+        raise ValueError("must be IP addresses, with or without a port, e.g. 192.0.2.53 or [2001:db8::53]:53") from None
+    return str(address)
 
 
 def ports(value: str) -> tuple[int, ...]:

@@ -599,6 +599,12 @@ def lists() -> Iterator[Row]:
             "filter.end_time",
         ),
     )
+    yield Row(
+        "deliveries: an end before the default start",
+        list_deliveries(end_time=timestamp_pb2.Timestamp(seconds=1)),
+        ("filter.end_time",),
+        says="by default 24 h ago",
+    )
     yield Row("deliveries: status class 0", list_deliveries(status_classes=[0]), ("filter.status_classes",))
     yield Row(
         "deliveries: an event's id for a webhook's",

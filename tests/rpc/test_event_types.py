@@ -94,6 +94,7 @@ async def test_a_name_is_taken_once(client: Client, name: str) -> None:
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.ALREADY_EXISTS, "NAME_TAKEN")
     assert refusal.resource
     assert refusal.resource.resource_name == name
+    assert refusal.resource.description == f'there is an event type "{name}" already'
     assert await get(client, name) == made
 
 
@@ -175,6 +176,16 @@ class TestUpdate:
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "EVENT_TYPE_IN_USE")
         assert await get(client, "User.Deleted") == before
         assert (await update(client, "User.Deleted", deprecated=True)).deprecated
+        assert not (await update(client, "User.Deleted", "deprecated")).deprecated
+
+    @pytest.mark.parametrize("paths", [(), ("*",)])
+    async def test_a_built_in_type_that_is_given_back(self, client: Client, paths: tuple[str, ...]) -> None:
+        read = await get(client, "User.Deleted")
+        read.deprecated = True
+        request = event_type_service_pb2.UpdateEventTypeRequest(
+            event_type=read, update_mask=field_mask_pb2.FieldMask(paths=paths)
+        )
+        assert (await client.types.UpdateEventType(request)).event_type.deprecated
         assert not (await update(client, "User.Deleted", "deprecated")).deprecated
 
     async def test_all_faults_at_once(self, client: Client, name: str) -> None:

@@ -111,7 +111,7 @@ async def test_delete_is_refused_while_somebody_subscribes(event_types: EventTyp
     made = await event_types.create(MINE)
     subscribed = await making.webhook(webhooks, event_types=("Shop.Ordered",))
     await making.webhook(webhooks, event_types=("Shop.*", "*"))  # these do not hold it
-    with pytest.raises(errors.EventTypeInUse, match=r'1 webhooks subscribe to "Shop\.Ordered"'):
+    with pytest.raises(errors.EventTypeInUse, match=r'1 webhook subscribes to "Shop\.Ordered"'):
         await event_types.delete(MINE.name, made.etag)
     await webhooks.update(TENANT, subscribed.id, lambda s: dataclasses.replace(s, event_types=("*",)))
     with pytest.raises(errors.EtagMismatch):

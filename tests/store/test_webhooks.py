@@ -16,6 +16,7 @@ from hookpost_server.domain import errors, event, ids
 from hookpost_server.domain.delivery import State as DeliveryState
 from hookpost_server.domain.envelope import Format
 from hookpost_server.domain.secret import Secret
+from hookpost_server.domain.signing import MAX_KEYS
 from hookpost_server.domain.url import UrlRules
 from hookpost_server.domain.webhook import Settings, SettingsRules, State
 from hookpost_server.store.database import Database
@@ -379,6 +380,19 @@ async def test_rotate_with_overlap(webhooks: Webhooks) -> None:
     assert longer.keys[2].expire_time == expiry
     shorter, _ = await webhooks.rotate_key(TENANT, made.id, Secret("fourth-fourth-fourth"), 60)
     assert all(key.expire_time and key.expire_time < expiry for key in shorter.keys[1:])
+
+
+async def test_keys_that_sign_at_once_are_bounded(webhooks: Webhooks) -> None:
+    made = await making.webhook(webhooks)
+    for number in range(1, MAX_KEYS):
+        await webhooks.rotate_key(TENANT, made.id, Secret(f"overlapping-key-{number}"), 3600)
+    before = await webhooks.get(TENANT, made.id)
+    assert len(before.keys) == MAX_KEYS
+    with pytest.raises(errors.LimitExceeded, match="20 keys"):
+        await webhooks.rotate_key(TENANT, made.id, KEY, 3600)
+    assert await webhooks.get(TENANT, made.id) == before
+    rotated, _ = await webhooks.rotate_key(TENANT, made.id, KEY, 0)
+    assert [key.secret for key in rotated.keys] == [KEY]
 
 
 async def test_rotate_at_once_leaves_one_key_in_force(webhooks: Webhooks) -> None:

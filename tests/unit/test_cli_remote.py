@@ -116,6 +116,17 @@ def test_a_key_in_a_file_does_too(
     assert server.events.metadata["authorization"] == "Bearer hpk_stronger"
 
 
+@pytest.mark.parametrize("key", ["clé", "two keys", "hpk_one\nhpk_two"])
+def test_what_can_be_no_key_is_not_sent(
+    server: Server, hookpost: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    monkeypatch.setenv("HOOKPOST_API_KEY", key)
+    assert hookpost("emit", "User.Created") == 2
+    told = capsys.readouterr().err
+    assert "HOOKPOST_API_KEY: is no API key" in told
+    assert key not in told
+
+
 def test_the_key_travels_as_a_bearer(server: Server, hookpost: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOKPOST_API_KEY", "hpk_secret")
     assert hookpost("emit", "User.Created", "--key", "mine", "--occur-time", "2026-08-21T10:00:00Z") == 0

@@ -1,14 +1,15 @@
-"""What a server's process does once it has started, and when its supervisor has died."""
+"""What a server's process does once it has started, what ends it, and when its supervisor has died."""
 
 import asyncio
 import gc
 import os
+import signal
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from hookpost_server.cli.running import COLLECT_AFTER, once_closed, settle
+from hookpost_server.cli.running import COLLECT_AFTER, once_closed, run, settle
 
 
 class Ring:
@@ -68,3 +69,28 @@ async def test_the_end_of_a_pipe_is_told_once() -> None:
         await asyncio.sleep(0)
     assert told == 1
     os.close(here)
+
+
+@pytest.fixture
+def hangup() -> Iterator[signal.Signals]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield signal.SIGHUP
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_end_of_its_terminal_ends_it_in_order(hangup: signal.Signals) -> None:
+    async def main(stop: asyncio.Event) -> bool:
+        os.kill(os.getpid(), hangup)
+        return await asyncio.wait_for(stop.wait(), 5)
+
+    signal.signal(hangup, signal.default_int_handler)  # so that it fails, not ends, where nothing heeds it
+    assert run(main)
+
+
+def test_what_was_begun_with_nohup_outlives_its_terminal(hangup: signal.Signals) -> None:
+    async def main(stop: asyncio.Event) -> bool:
+        os.kill(os.getpid(), hangup)
+        return signal.getsignal(hangup) is signal.SIG_IGN
+
+    signal.signal(hangup, signal.SIG_IGN)
+    assert run(main)

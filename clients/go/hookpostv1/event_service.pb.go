@@ -43,10 +43,11 @@ type EmitEventRequest struct {
 	Payload isEmitEventRequest_Payload `protobuf_oneof:"payload"`
 	// Optional. When it happened, year 1970 to 9999. Default: now.
 	OccurTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=occur_time,json=occurTime,proto3" json:"occur_time,omitempty"`
-	// Optional. 1 to 255 printable ASCII characters, unique by tenant. The same
-	// key with the same type, payload and occur_time answers the first event
-	// again; with other content it is ALREADY_EXISTS. Remembered for at least
-	// 24 h and forgotten after about 48 h: then it makes a new event.
+	// Optional. 1 to 255 printable ASCII characters, no space at either end;
+	// unique by tenant. The same key with the same type, payload and occur_time
+	// answers the first event again; with other content it is ALREADY_EXISTS.
+	// Remembered for at least 24 h and forgotten after about 48 h: then it makes
+	// a new event.
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// Optional. Answer which webhooks would fire; write nothing.
 	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`

@@ -332,7 +332,8 @@ type UpdateEventTypeRequest struct {
 	// Required. `name` says which; `etag`, if set, must match.
 	EventType *EventType `protobuf:"bytes,1,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// Optional. Which fields to take; "*" means all that can be changed; unset
-	// means every field that is set.
+	// means every field that is set. Of a built-in type, those that can't be
+	// changed may be given back as they are.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -30,10 +30,11 @@ type CreateWebhookRequest struct {
 	// Required.
 	Webhook *Webhook `protobuf:"bytes,1,opt,name=webhook,proto3" json:"webhook,omitempty"`
 	// Optional. An existing signing key to bring along, 16 to 128 printable
-	// ASCII characters without spaces. Default: a new "whsec_" key of 32 random
-	// bytes.
+	// ASCII characters without spaces; after "whsec_", base64 of 24 to 64 bytes.
+	// Default: a new "whsec_" key of 32 random bytes.
 	SigningKey string `protobuf:"bytes,2,opt,name=signing_key,json=signingKey,proto3" json:"signing_key,omitempty"`
-	// Optional. At most 128 printable ASCII characters; a UUID is recommended.
+	// Optional. At most 128 printable ASCII characters, no space at either end;
+	// a UUID is recommended.
 	// A repeated call with the same id and content answers the webhook that the
 	// first one created, for as long as that webhook exists.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -1020,8 +1021,8 @@ type RotateSigningKeyRequest struct {
 	Overlap *durationpb.Duration `protobuf:"bytes,3,opt,name=overlap,proto3" json:"overlap,omitempty"`
 	// Optional. An existing key to bring along; see CreateWebhookRequest.
 	SigningKey string `protobuf:"bytes,4,opt,name=signing_key,json=signingKey,proto3" json:"signing_key,omitempty"`
-	// Optional. At most 128 printable ASCII characters. A repeated call with the
-	// same id answers the key that the first one made.
+	// Optional. At most 128 printable ASCII characters, no space at either end.
+	// A repeated call with the same id answers the key that the first one made.
 	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

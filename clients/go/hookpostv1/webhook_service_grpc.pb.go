@@ -61,7 +61,8 @@ type WebhookServiceClient interface {
 	// Reveals the secrets of the keys that sign now.
 	GetSigningKey(ctx context.Context, in *GetSigningKeyRequest, opts ...grpc.CallOption) (*GetSigningKeyResponse, error)
 	// Replaces the signing key; the old one may go on signing beside it for a
-	// while, so that receivers can be changed over without a failure.
+	// while, so that receivers can be changed over without a failure. At most 20
+	// sign at once; more are LIMIT_EXCEEDED.
 	RotateSigningKey(ctx context.Context, in *RotateSigningKeyRequest, opts ...grpc.CallOption) (*RotateSigningKeyResponse, error)
 	// POSTs the example of each chosen event type now, signed with the real key,
 	// and answers one result for each. Works while disabled; is not retried and
@@ -218,7 +219,8 @@ type WebhookServiceServer interface {
 	// Reveals the secrets of the keys that sign now.
 	GetSigningKey(context.Context, *GetSigningKeyRequest) (*GetSigningKeyResponse, error)
 	// Replaces the signing key; the old one may go on signing beside it for a
-	// while, so that receivers can be changed over without a failure.
+	// while, so that receivers can be changed over without a failure. At most 20
+	// sign at once; more are LIMIT_EXCEEDED.
 	RotateSigningKey(context.Context, *RotateSigningKeyRequest) (*RotateSigningKeyResponse, error)
 	// POSTs the example of each chosen event type now, signed with the real key,
 	// and answers one result for each. Works while disabled; is not retried and

@@ -17,7 +17,8 @@ COLLECT_AFTER = 5000  # objects more than before; Python's own 700 are a few doz
 
 
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) -> R:
-    """Runs `main(stop)`. The first SIGINT or SIGTERM sets `stop`; a second one exits at once.
+    """Runs `main(stop)`. The first SIGINT, SIGTERM or, when its terminal is closed, SIGHUP sets `stop`; a second
+    one exits at once.
 
     Exiting at once loses nothing: what was acknowledged is on disk, and an embedded PostgreSQL notices by itself
     that its parent is gone.
@@ -30,15 +31,17 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) -> R:
         def on_signal(number: int) -> None:
             if stop.is_set():
                 os._exit(128 + number)
-            say("Stopping… (once more to stop at once)")
             stop.set()
+            say("Stopping… (once more to stop at once)")
 
-        for number in _SIGNALS:
+        outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+        heeded = _SIGNALS if outlives_terminal else (*_SIGNALS, signal.SIGHUP)
+        for number in heeded:
             loop.add_signal_handler(number, on_signal, number)
         try:
             return await main(stop)
         finally:
-            for number in _SIGNALS:
+            for number in heeded:
                 loop.remove_signal_handler(number)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -136,7 +136,7 @@ class NameTaken(AlreadyExists):
     reason = "NAME_TAKEN"
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f'there is a {kind} "{name}" already')
+        super().__init__(f'there is {"an" if kind[0] in "aeiou" else "a"} {kind} "{name}" already')
         self.kind = kind
         self.name = name
 

@@ -24,6 +24,7 @@ from .secret import Secret
 PREFIX = "whsec_"
 SECRET_BYTES = 32
 MAX_OVERLAP = 7 * 24 * 3600.0  # seconds
+MAX_KEYS = 20  # in force at once: each is 47 bytes more of one header, and receivers take some 4 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

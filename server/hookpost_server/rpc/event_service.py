@@ -208,5 +208,6 @@ def time_range(request: Any, default_since: UUID, prefix: str) -> tuple[UUID, UU
         if request.HasField(name):
             bounds[name] = ids.first_of(fields.moment(getattr(request, name), prefix + name).timestamp())
     if bounds["start_time"] > bounds["end_time"]:
-        raise errors.InvalidFields.one(f"{prefix}end_time", "must not be before start_time")
+        begin = "start_time" if request.HasField("start_time") else "start_time, by default 24 h ago: give both"
+        raise errors.InvalidFields.one(f"{prefix}end_time", f"must not be before {begin}")
     return bounds["start_time"], bounds["end_time"]

@@ -115,5 +115,7 @@ def mask(
 def request_id(value: str) -> str:
     """An optional request id. Raises InvalidFields."""
     if value and (len(value) > 128 or not event.PRINTABLE.fullmatch(value)):
-        raise errors.InvalidFields.one("request_id", "must be at most 128 printable ASCII characters")
+        raise errors.InvalidFields.one(
+            "request_id", "must be at most 128 printable ASCII characters, no space at either end"
+        )
     return value

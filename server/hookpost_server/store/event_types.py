@@ -19,6 +19,7 @@ from . import audit
 from .database import Database
 
 STALE_AFTER = 2.0  # seconds for which a server may still go by an older catalogue
+CHANGEABLE = ("enforce_schema", "deprecated")  # of a built-in type
 
 _COLUMNS = (
     "name, group_name, description, json_schema, example, enforce_schema, deprecated, built_in, version, "
@@ -109,11 +110,12 @@ class EventTypes:
         """Replaces the given fields. Raises NotFound, EtagMismatch, EventTypeInUse, InvalidFields."""
         async with self._database.transaction() as connection:
             before = await self._locked(connection, name, etag)
-            if before.built_in and (fixed := given.keys() - {"enforce_schema", "deprecated"}):
-                raise errors.EventTypeInUse(
-                    f'"{name}" is built in: only enforce_schema and deprecated can be changed, not {sorted(fixed)[0]}'
-                )
             after = dataclasses.replace(before, **given)
+            changed = [each for each in sorted(given) if getattr(before, each) != getattr(after, each)]
+            if before.built_in and (fixed := [each for each in changed if each not in CHANGEABLE]):
+                raise errors.EventTypeInUse(
+                    f'"{name}" is built in: only {" and ".join(CHANGEABLE)} can be changed, not {fixed[0]}'
+                )
             event_type.check(after)
             row = await connection.fetchrow(
                 self.UPDATE,
@@ -137,7 +139,8 @@ class EventTypes:
             if (await self._locked(connection, name, etag)).built_in:
                 raise errors.EventTypeInUse(f'"{name}" is built in and can\'t be deleted; mark it deprecated instead')
             if count := await connection.fetchval(self.SUBSCRIBED, name):
-                raise errors.EventTypeInUse(f'{count} webhooks subscribe to "{name}"; change them first')
+                who = "1 webhook subscribes" if count == 1 else f"{count} webhooks subscribe"
+                raise errors.EventTypeInUse(f'{who} to "{name}"; change them first')
             await connection.execute(self.DELETE, name)
             await audit.note(connection, ALL_TENANTS, Action.EVENT_TYPE_DELETED, name)
 

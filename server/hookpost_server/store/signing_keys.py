@@ -9,10 +9,10 @@ from uuid import UUID
 
 import asyncpg
 
-from ..domain import sealing
+from ..domain import errors, sealing
 from ..domain.sealing import KeyRing
 from ..domain.secret import Secret
-from ..domain.signing import SigningKey
+from ..domain.signing import MAX_KEYS, SigningKey
 
 ADD = "insert into signing_keys (tenant_id, webhook_id, id, secret, request_id) values ($1, $2, $3, $4, $5)"
 
@@ -86,6 +86,7 @@ async def made_by(
     return None if row is None else from_row(row, ring)
 
 
+OVERLAPPING = "select count(*) from signing_keys where webhook_id = $1 and tenant_id = $2 and expire_time > now()"
 RETIRE = """
     update signing_keys set expire_time = least(expire_time, now() + $3)
     where webhook_id = $1 and tenant_id = $2 and (expire_time is null or expire_time > now() + $3)
@@ -93,8 +94,10 @@ RETIRE = """
 
 
 async def retire(connection: asyncpg.Connection, tenant_id: str, webhook_id: UUID, overlap: float) -> None:
-    """All keys sign for `overlap` seconds more at most."""
+    """All keys sign for `overlap` seconds more at most. Raises LimitExceeded when there is no room for a new one."""
     await connection.execute(RETIRE, webhook_id, tenant_id, timedelta(seconds=overlap))
+    if await connection.fetchval(OVERLAPPING, webhook_id, tenant_id) >= MAX_KEYS:
+        raise errors.LimitExceeded(f"{MAX_KEYS} keys sign for the webhook already; choose a shorter overlap")
 
 
 FORGET = """

@@ -228,7 +228,7 @@ class Webhooks(WebhookRegister):
         """A new current key; those of before sign on for `overlap` seconds. Returns the secret in force.
 
         What was read before may still be signed with, for STALE_AFTER at most. A known request id changes nothing and
-        answers the key that it made. Raises NotFound, WebhookUnreadable, MasterKeyRetired.
+        answers the key that it made. Raises NotFound, LimitExceeded (MAX_KEYS), WebhookUnreadable, MasterKeyRetired.
         """
         async with self._database.transaction() as connection:
             await vault.hold(connection, self._ring)

@@ -53,10 +53,11 @@ class EmitEventRequest(_message.Message):
     `hookId`, which the FLAT format adds itself.
     """
     idempotency_key: _builtins.str
-    """Optional. 1 to 255 printable ASCII characters, unique by tenant. The same
-    key with the same type, payload and occur_time answers the first event
-    again; with other content it is ALREADY_EXISTS. Remembered for at least
-    24 h and forgotten after about 48 h: then it makes a new event.
+    """Optional. 1 to 255 printable ASCII characters, no space at either end;
+    unique by tenant. The same key with the same type, payload and occur_time
+    answers the first event again; with other content it is ALREADY_EXISTS.
+    Remembered for at least 24 h and forgotten after about 48 h: then it makes
+    a new event.
     """
     dry_run: _builtins.bool
     """Optional. Answer which webhooks would fire; write nothing."""

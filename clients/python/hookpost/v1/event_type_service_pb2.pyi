@@ -189,7 +189,8 @@ class UpdateEventTypeRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Optional. Which fields to take; "*" means all that can be changed; unset
-        means every field that is set.
+        means every field that is set. Of a built-in type, those that can't be
+        changed may be given back as they are.
         """
 
     def __init__(

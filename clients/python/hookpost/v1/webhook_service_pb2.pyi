@@ -34,11 +34,12 @@ class CreateWebhookRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     signing_key: _builtins.str
     """Optional. An existing signing key to bring along, 16 to 128 printable
-    ASCII characters without spaces. Default: a new "whsec_" key of 32 random
-    bytes.
+    ASCII characters without spaces; after "whsec_", base64 of 24 to 64 bytes.
+    Default: a new "whsec_" key of 32 random bytes.
     """
     request_id: _builtins.str
-    """Optional. At most 128 printable ASCII characters; a UUID is recommended.
+    """Optional. At most 128 printable ASCII characters, no space at either end;
+    a UUID is recommended.
     A repeated call with the same id and content answers the webhook that the
     first one created, for as long as that webhook exists.
     """
@@ -563,8 +564,8 @@ class RotateSigningKeyRequest(_message.Message):
     signing_key: _builtins.str
     """Optional. An existing key to bring along; see CreateWebhookRequest."""
     request_id: _builtins.str
-    """Optional. At most 128 printable ASCII characters. A repeated call with the
-    same id answers the key that the first one made.
+    """Optional. At most 128 printable ASCII characters, no space at either end.
+    A repeated call with the same id answers the key that the first one made.
     """
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:

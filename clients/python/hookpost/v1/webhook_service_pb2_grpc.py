@@ -160,7 +160,8 @@ class WebhookServiceServicer:
 
     def RotateSigningKey(self, request, context):
         """Replaces the signing key; the old one may go on signing beside it for a
-        while, so that receivers can be changed over without a failure.
+        while, so that receivers can be changed over without a failure. At most 20
+        sign at once; more are LIMIT_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,7 +61,8 @@ class WebhookServiceStub:
     """Reveals the secrets of the keys that sign now."""
     RotateSigningKey: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateSigningKeyRequest, _webhook_service_pb2.RotateSigningKeyResponse]
     """Replaces the signing key; the old one may go on signing beside it for a
-    while, so that receivers can be changed over without a failure.
+    while, so that receivers can be changed over without a failure. At most 20
+    sign at once; more are LIMIT_EXCEEDED.
     """
     TestWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_service_pb2.TestWebhookResponse]
     """POSTs the example of each chosen event type now, signed with the real key,
@@ -104,7 +105,8 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """Reveals the secrets of the keys that sign now."""
     RotateSigningKey: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateSigningKeyRequest, _webhook_service_pb2.RotateSigningKeyResponse]  # type: ignore[assignment]
     """Replaces the signing key; the old one may go on signing beside it for a
-    while, so that receivers can be changed over without a failure.
+    while, so that receivers can be changed over without a failure. At most 20
+    sign at once; more are LIMIT_EXCEEDED.
     """
     TestWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_service_pb2.TestWebhookResponse]  # type: ignore[assignment]
     """POSTs the example of each chosen event type now, signed with the real key,
@@ -198,7 +200,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.RotateSigningKeyResponse, _abc.Awaitable[_webhook_service_pb2.RotateSigningKeyResponse]]:
         """Replaces the signing key; the old one may go on signing beside it for a
-        while, so that receivers can be changed over without a failure.
+        while, so that receivers can be changed over without a failure. At most 20
+        sign at once; more are LIMIT_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
