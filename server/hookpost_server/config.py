@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,11 @@ from .values import Address as Address
 from .values import Network
 
 LONGEST_TIMEOUT = 30.0  # seconds: domain/webhook.py's MAX_TIMEOUT, which takes commands 0.1 s to import
+# Variables that others read: callers, the embedded PostgreSQL and, by their prefix, the tests.
+OTHERS = frozenset(
+    f"HOOKPOST_{name}"
+    for name in ("ADDRESS", "API_KEY", "API_KEY_FILE", "CA", "CLIENT_CERT", "CLIENT_KEY", "TENANT", "POSTGRES_BIN")
+)
 
 
 class ConfigError(Exception):
@@ -220,6 +226,17 @@ class Config:
         if faults:
             raise ConfigError(faults)
         return config
+
+    @classmethod
+    def unknown(cls, environ: Mapping[str, str]) -> dict[str, str]:
+        """HOOKPOST_* variables that nobody reads, and the setting each may have been meant for, or ""."""
+        known = [f"HOOKPOST_{setting.name.upper()}" for setting in fields(cls)]
+        strange = sorted(
+            name
+            for name in environ.keys() - OTHERS - set(known)
+            if name.startswith("HOOKPOST_") and not name.startswith("HOOKPOST_TEST_")
+        )
+        return {name: next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "") for name in strange}
 
     def environment(self) -> dict[str, str]:
         """All settings as variables from which `from_env` reads them again; secrets too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hookpost_server.domain.retention import DAY, FOREVER, HOUR, Lifetime, Lifet
 from hookpost_server.domain.webhook import MAX_TIMEOUT
 
 from .samples import CANARY
+
+ROOT = Path(__file__).parents[2]
 
 
 def faults(**environ: str) -> list[str]:
@@ -213,3 +216,18 @@ def test_the_table_tells_every_setting_as_it_is_read() -> None:
 def test_a_zero_is_handed_on_to_other_processes() -> None:
     config = Config.from_env({"HOOKPOST_SUSPEND_AFTER": "0"})
     assert Config.from_env(config.environment()) == config
+
+
+def test_variables_that_nobody_reads_are_told_with_what_they_may_mean() -> None:
+    read = {name: "1" for name, _, _ in Config().table()} | {"HOOKPOST_ADDRESS": "x", "HOOKPOST_TEST_CHROMIUM": "y"}
+    slips = {"HOOKPOST_RETENTON": "1d", "HOOKPOST_QUITE_ELSE": "", "RETENTION": "1d"}
+    told = {"HOOKPOST_QUITE_ELSE": "", "HOOKPOST_RETENTON": "HOOKPOST_RETENTION"}
+    assert Config.unknown(read | slips) == told
+
+
+def test_what_others_read_is_none_of_them() -> None:
+    """Whatever the code looks up in the environment by name."""
+    sources = [*(ROOT / "server/hookpost_server").rglob("*.py"), *(ROOT / "clients/python/hookpost").rglob("*.py")]
+    named = {name for file in sources for name in re.findall(r"\bHOOKPOST_[A-Z_]*[A-Z]\b", file.read_text())}
+    assert len(named) > 30
+    assert Config.unknown(dict.fromkeys(named, "")) == {}

@@ -39,9 +39,14 @@ grpc_address_option = click.option(
 
 
 def settings(**overrides: Any) -> Config:
-    """The settings from the environment with the options on top. Raises Failure that names every fault."""
+    """The settings from the environment with the options on top. Raises Failure that names every fault.
+
+    Says which variables look like settings and are none: a slip in a name would else go unnoticed.
+    """
     from hookpost_server.config import Address, Config, ConfigError
 
+    for name, meant in Config.unknown(os.environ).items():
+        say(f"{name} is no setting and is not heeded{f'; did you mean {meant}?' if meant else ''}")
     try:
         if overrides.get("grpc_address") is not None:
             try:
