@@ -357,6 +357,21 @@ class TestWhatComesNext:
         await eventually(suspended)
         assert await told() == "The webhook is suspended: the next attempt waits until it is enabled."
 
+    async def test_sent_again_while_the_webhook_is_stopped(self, client: Client, receiver: Receiver) -> None:
+        """The attempt of before succeeded, and has nothing to tell."""
+        webhook = await client.create(receiver.url)
+        (entry,) = await client.ended((await client.emit()).event_id)
+        named = {"webhook_id": webhook.id, "tenant_id": client.tenant}
+        await client.webhooks.DisableWebhook(webhook_service_pb2.DisableWebhookRequest(**named))
+        await client.redeliver(entry.id)
+        waiting = await client.delivery(entry.id)
+        assert waiting.state == delivery_pb2.DELIVERY_STATE_PENDING
+        assert waiting.explanation == "The webhook is disabled: the delivery waits until it is enabled."
+        assert not waiting.attempts[0].explanation
+        await client.webhooks.EnableWebhook(webhook_service_pb2.EnableWebhookRequest(**named))
+        await client.ended(entry.event_id)
+        assert not (await client.delivery(entry.id)).explanation
+
     async def test_while_an_attempt_is_under_way(self, client: Client, receiver: Receiver) -> None:
         at_once = webhook_pb2.RetryPolicy(
             delays=[duration_pb2.Duration(nanos=1), duration_pb2.Duration(seconds=3600)], jitter=0.0

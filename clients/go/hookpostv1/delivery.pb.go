@@ -268,10 +268,10 @@ type Delivery struct {
 	FinishTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=finish_time,json=finishTime,proto3" json:"finish_time,omitempty"`
 	// Oldest first. Left out of lists and watches.
 	Attempts []*Attempt `protobuf:"bytes,13,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	// Why no attempt is made though one is due (the receiver is down, and is
-	// tried with one delivery at a time), or why the delivery was given up
-	// without a further one; for people. Empty when the attempts tell all, and
-	// in lists and watches.
+	// Why no attempt is made though one is due (the webhook is disabled or
+	// suspended, or the receiver is down, and is tried with one delivery at a
+	// time), or why the delivery was given up without a further one; for people.
+	// Empty when the attempts tell all, and in lists and watches.
 	Explanation   string `protobuf:"bytes,14,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

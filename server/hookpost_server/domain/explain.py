@@ -112,6 +112,8 @@ WAITS = {
     "down. It is tried again in {seconds} s, with one delivery; the others follow once that succeeds.",
     "held-now": "Held back, with no attempt used up: the receiver has failed several times in a row and is thought to "
     "be down. It is tried again now, with one delivery; the others follow once that succeeds.",
+    "disabled": "The webhook is disabled: the delivery waits until it is enabled.",
+    "suspended": "The webhook is suspended: the delivery waits until it is enabled.",
 }
 FOLLOWING = {
     "tried": "It was tried again.",
@@ -130,8 +132,14 @@ def wait_of(delivery: Delivery, held_for: float | None) -> tuple[str, dict[str, 
     """
     if delivery.expired:
         return "expired", {}
-    if delivery.state is State.PENDING and held_for is not None:
+    if delivery.state is not State.PENDING:
+        return "", {}
+    if held_for is not None:
         return ("held", {"seconds": f"{held_for:.0f}"}) if held_for else ("held-now", {})
+    failed = delivery.attempts and delivery.attempts[-1].result is not Result.SUCCEEDED  # it tells what follows
+    stands = delivery.webhook_state
+    if not failed and not delivery.under_way and stands is not None and stands is not webhook.State.ACTIVE:
+        return stands.name.lower(), {}
     return "", {}
 
 

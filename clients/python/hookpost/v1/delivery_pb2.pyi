@@ -196,10 +196,10 @@ class Delivery(_message.Message):
     last_status_code: _builtins.int
     """The last answer's HTTP status. Unset when no answer came."""
     explanation: _builtins.str
-    """Why no attempt is made though one is due (the receiver is down, and is
-    tried with one delivery at a time), or why the delivery was given up
-    without a further one; for people. Empty when the attempts tell all, and
-    in lists and watches.
+    """Why no attempt is made though one is due (the webhook is disabled or
+    suspended, or the receiver is down, and is tried with one delivery at a
+    time), or why the delivery was given up without a further one; for people.
+    Empty when the attempts tell all, and in lists and watches.
     """
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
