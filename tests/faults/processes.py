@@ -34,7 +34,15 @@ async def revive(stage: Stage, node: Node, **settings: str) -> Node:
     await stage.bury()
     since = time.time()
     node = await stage.start(node.address, **settings)
-    await stage.recovered(since)
+    recovered = asyncio.create_task(stage.recovered(since))
+    if "failpoint" in settings:  # it may get there before it has POSTed anything, and nobody knows how long that took
+        dead = asyncio.create_task(node.process.wait())
+        await asyncio.wait((recovered, dead), return_when=asyncio.FIRST_COMPLETED)
+        if not recovered.done():
+            recovered.cancel()
+            return node
+        dead.cancel()
+    await recovered
     return node
 
 
@@ -130,7 +138,7 @@ class Place:
         return {**self.settings, "failpoint": f"{self.point}:kill@{stage.chance.randint(*self.turns)}"}
 
 
-# Late enough that something was POSTed since the start: that tells how long the recovery took.
+# Mostly so late that something was POSTed since the start: that tells how long the recovery took.
 PLACES = (
     Place("emit.unsent", (40, 80)),
     Place("emit.uncommitted", (6, 12)),
