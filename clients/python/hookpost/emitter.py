@@ -23,6 +23,7 @@ from hookpost import credentials
 from hookpost.errors import HookpostError, from_rpc
 from hookpost.v1 import error_reason_pb2, event_service_pb2, event_service_pb2_grpc
 
+CLOSED = "the emitter was closed"
 WINDOW = 1000  # events unanswered; a further emit waits
 TIMEOUT = 10.0  # seconds for one emit, connecting anew and sending again included
 DELAYS = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds before the stream is opened again; the last one repeats, ±50 %
@@ -78,6 +79,7 @@ class Emitter:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(lambda _: self._fail(grpc.StatusCode.CANCELLED, CLOSED))  # or its channel was
         return self
 
     async def __aexit__(
@@ -101,6 +103,8 @@ class Emitter:
         limit = self._timeout if timeout is None else timeout
         try:
             async with asyncio.timeout(limit), self._room:
+                if self._task.done():  # while this waited for room
+                    raise waiting.failure(grpc.StatusCode.CANCELLED, CLOSED)
                 self._waiting[sequence] = waiting
                 self._send(sequence)
                 return await waiting.answer
@@ -120,12 +124,6 @@ class Emitter:
         self._filled.set()
 
     async def _run(self) -> None:
-        try:
-            await self._keep()
-        finally:  # closed, or its channel was
-            self._fail(grpc.StatusCode.CANCELLED, "the emitter was closed")
-
-    async def _keep(self) -> None:
         """One call after the other, as long as there is something to send."""
         failures = 0
         while True:
