@@ -50,7 +50,7 @@ PUT_TOGETHER_REFUSALS = {
 }
 RAISED = {"LimitExceeded": "{}", "BacklogFull": "{}; try again in {} s", "DatabaseUnavailable": "{}"}
 RAISERS = ("store/replays.py", "store/webhooks.py", "store/api_keys.py", "store/known_keys.py", "store/database.py")
-RAISERS += ("store/group_commit.py", "delivery/directory.py")
+RAISERS += ("store/group_commit.py", "store/signing_keys.py", "delivery/directory.py")
 OTHERS = [language for language in LANGUAGES if language != DEFAULT]
 
 
